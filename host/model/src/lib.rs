@@ -1,0 +1,15 @@
+//! What Gantry talks about: objects, kinds, schemas, selectors, quantities and patches. Pure data and functions: no
+//! I/O, no clocks, no async.
+#![deny(missing_docs)]
+
+pub mod key;
+pub mod kind;
+pub mod meta;
+pub mod record;
+pub mod status;
+
+pub use key::Key;
+pub use kind::{Kind, Kinds};
+pub use meta::Meta;
+pub use record::{Draft, Record};
+pub use status::Status;
