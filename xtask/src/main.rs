@@ -1,1 +1,47 @@
-fn main() {}
+//! Gantry's chores: `cargo xtask help` lists them.
+
+mod build;
+mod image;
+mod packages;
+mod paths;
+mod shell;
+mod up;
+mod verify;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Chores of the Gantry repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build everything, start a control plane with one node, and run a first Deployment on it.
+    ///
+    /// Installs what is missing from the distribution's packages, starts containerd if none runs, and keeps all its
+    /// state in one folder. Ctrl-C stops it; the next `up` goes on with the same objects.
+    Up(up::Up),
+    /// Stop what `up --detach` started, and remove its containers, links and rules.
+    Down(up::Down),
+    /// Build the host (release), all plugins and the test image.
+    Build,
+    /// Run every test: unit, plugin, integration, end to end with containerd and kubectl.
+    Test(verify::Test),
+    /// Formatting, lints, the direction of dependencies, and documentation.
+    Check,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().chore {
+        Chore::Up(up) => up.run(),
+        Chore::Down(down) => down.run(),
+        Chore::Build => build::everything(),
+        Chore::Test(test) => test.run(),
+        Chore::Check => verify::check(),
+    }
+}

@@ -1,1 +1,228 @@
-fn main() {}
+//! The program in Gantry's test image: a small HTTP server, and the handful of commands that trying out containers
+//! needs, in one static binary without dependencies. `web help` lists them.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use std::{env, fs, thread};
+
+const HELP: &str = "\
+web: a small HTTP server and test commands
+  serve [PORT]        answer HTTP on PORT (default $PORT or 8080)
+  sleep SECONDS       wait, then exit 0
+  exit CODE           exit with CODE
+  echo TEXT...        print TEXT
+  cat [FILE...]       print files, or standard input
+  env                 print the environment
+  ls DIR              list a folder
+  touch FILE          make an empty file
+  write FILE TEXT...  write TEXT to FILE
+  lines COUNT [MS]    print COUNT numbered lines, MS milliseconds apart
+  get HOST:PORT PATH  fetch a page and print its body
+  id                  print uid, gid and groups
+  size                print the terminal's size, if there is one
+  eat MEBIBYTES       use that much memory, then sleep
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let mut words = args.iter().map(String::as_str);
+    let command = words.next().unwrap_or("serve");
+    let rest: Vec<&str> = words.collect();
+    match run(command, &rest) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("web {command}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &str, rest: &[&str]) -> io::Result<ExitCode> {
+    let first = rest.first().copied();
+    match command {
+        "serve" => serve(port(first)?)?,
+        "sleep" => thread::sleep(Duration::from_secs_f64(number(first)?)),
+        "exit" => return Ok(ExitCode::from(number::<u8>(first)?)),
+        "echo" => println!("{}", rest.join(" ")),
+        "cat" => cat(rest)?,
+        "env" => env::vars().for_each(|(name, value)| println!("{name}={value}")),
+        "ls" => ls(first.unwrap_or("."))?,
+        "touch" => drop(fs::File::create(needed(first)?)?),
+        "write" => fs::write(needed(first)?, rest.get(1..).unwrap_or_default().join(" "))?,
+        "lines" => lines(number(first)?, rest.get(1).map_or(Ok(0), |ms| number(Some(ms)))?)?,
+        "get" => get(needed(first)?, rest.get(1).copied().unwrap_or("/"))?,
+        "id" => id()?,
+        "size" => size()?,
+        "eat" => eat(number(first)?),
+        "help" | "--help" => print!("{HELP}"),
+        other => {
+            eprint!("web: unknown command {other}\n{HELP}");
+            return Ok(ExitCode::from(2));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn needed(word: Option<&str>) -> io::Result<&str> {
+    word.ok_or_else(|| io::Error::other("an argument is missing; see `web help`"))
+}
+
+fn number<T: std::str::FromStr>(word: Option<&str>) -> io::Result<T> {
+    let word = needed(word)?;
+    word.parse().map_err(|_| io::Error::other(format!("not a number in range: {word}")))
+}
+
+fn port(word: Option<&str>) -> io::Result<u16> {
+    match (word, env::var("PORT")) {
+        (Some(word), _) => number(Some(word)),
+        (None, Ok(port)) => number(Some(&port)),
+        (None, Err(_)) => Ok(8080),
+    }
+}
+
+/// Whether `/ready` and `/healthy` say yes: `POST /ready/no` and so on turn them.
+struct State {
+    served: AtomicU64,
+    ready: AtomicU64,
+    healthy: AtomicU64,
+}
+
+fn serve(port: u16) -> io::Result<()> {
+    let listener = TcpListener::bind(("0.0.0.0", port))?;
+    println!("listening on port {port}");
+    let state: &'static State =
+        Box::leak(Box::new(State { served: AtomicU64::new(0), ready: AtomicU64::new(1), healthy: AtomicU64::new(1) }));
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else { continue };
+        thread::spawn(move || drop(answer(stream, state)));
+    }
+    Ok(())
+}
+
+fn answer(stream: TcpStream, state: &State) -> io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut stream = stream;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let mut words = line.split_whitespace();
+        let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or("/"));
+        let length = skip_headers(&mut reader)?;
+        io::copy(&mut (&mut reader).take(length), &mut io::sink())?;
+        let (status, body) = page(method, path, state);
+        println!("{method} {path} {status}");
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+    }
+}
+
+fn skip_headers(reader: &mut impl BufRead) -> io::Result<u64> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim();
+        if line.is_empty() {
+            return Ok(length);
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap_or(0);
+        }
+    }
+}
+
+fn page(method: &str, path: &str, state: &State) -> (&'static str, String) {
+    let verdict = |flag: &AtomicU64| match flag.load(Ordering::Relaxed) {
+        0 => ("503 Service Unavailable", "no\n".to_owned()),
+        _ => ("200 OK", "yes\n".to_owned()),
+    };
+    match (method, path) {
+        ("GET", "/ready") => verdict(&state.ready),
+        ("GET", "/healthy") => verdict(&state.healthy),
+        ("POST", "/ready/no") => turn(&state.ready, 0),
+        ("POST", "/ready/yes") => turn(&state.ready, 1),
+        ("POST", "/healthy/no") => turn(&state.healthy, 0),
+        ("POST", "/exit") => std::process::exit(3),
+        ("GET", _) => {
+            let served = state.served.fetch_add(1, Ordering::Relaxed) + 1;
+            let host = fs::read_to_string("/etc/hostname").unwrap_or_default();
+            let version = env::var("VERSION").unwrap_or_default();
+            ("200 OK", format!("hello from {} {version}\nrequest {served}\n", host.trim()))
+        }
+        _ => ("405 Method Not Allowed", String::new()),
+    }
+}
+
+fn turn(flag: &AtomicU64, to: u64) -> (&'static str, String) {
+    flag.store(to, Ordering::Relaxed);
+    ("200 OK", "done\n".to_owned())
+}
+
+fn cat(files: &[&str]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if files.is_empty() {
+        io::copy(&mut io::stdin().lock(), &mut out)?;
+    }
+    for file in files {
+        io::copy(&mut fs::File::open(file)?, &mut out)?;
+    }
+    out.flush()
+}
+
+fn ls(dir: &str) -> io::Result<()> {
+    let mut names = fs::read_dir(dir)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    names.iter().for_each(|name| println!("{name}"));
+    Ok(())
+}
+
+fn lines(count: u64, pause_ms: u64) -> io::Result<()> {
+    for n in 1..=count {
+        writeln!(io::stdout(), "line {n}")?;
+        thread::sleep(Duration::from_millis(pause_ms));
+    }
+    Ok(())
+}
+
+fn get(address: &str, path: &str) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut reader = BufReader::new(stream);
+    let length = skip_headers(&mut reader)?;
+    io::copy(&mut reader.take(length), &mut io::stdout())?;
+    Ok(())
+}
+
+fn id() -> io::Result<()> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    status
+        .lines()
+        .filter(|l| ["Uid:", "Gid:", "Groups:"].iter().any(|p| l.starts_with(p)))
+        .for_each(|l| println!("{l}"));
+    Ok(())
+}
+
+fn size() -> io::Result<()> {
+    let columns = env::var("COLUMNS").unwrap_or_default();
+    let terminal = io::IsTerminal::is_terminal(&io::stdout());
+    println!("terminal {terminal} {columns}");
+    Ok(())
+}
+
+fn eat(mebibytes: usize) {
+    let eaten: Vec<u8> = (0..mebibytes << 20).map(|n| n as u8 | 1).collect();
+    println!("holding {} bytes", eaten.iter().filter(|byte| **byte != 0).count());
+    thread::sleep(Duration::from_secs(3600));
+}

@@ -1,0 +1,85 @@
+//! Building the host, the plugins and the test image.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::shell::{self, Step};
+use crate::{image, packages, paths};
+
+/// The stock plugins' packages.
+const PLUGINS: &[&str] = &["controller-workloads", "network-bridge", "scheduler-kubernetes", "sink-file"];
+
+/// Everything that `up` runs.
+pub fn everything() -> Result<()> {
+    packages::install(&[packages::BUILD])?;
+    plugins()?;
+    host()?;
+    image::build()
+}
+
+/// The host, in release mode. Cargo shows its own progress.
+pub fn host() -> Result<()> {
+    println!("building the host; from clean this takes some minutes");
+    shell::run(cargo().args(["build", "--release", "--package", "gantry"]))?;
+    let size = fs::metadata(paths::gantry())?.len();
+    println!("✓ {} ({:.1} MB)", paths::gantry().display(), size as f64 / 1e6);
+    Ok(())
+}
+
+/// All plugins, as components under `target/plugins/`.
+pub fn plugins() -> Result<()> {
+    packages::wasm_target()?;
+    println!("building {} plugins", PLUGINS.len());
+    let mut build = cargo();
+    build.args(["build", "--profile", "plugin", "--target", "wasm32-wasip2"]);
+    for plugin in PLUGINS {
+        build.args(["--package", plugin]);
+    }
+    shell::run(build.env("RUSTFLAGS", remap()))?;
+    fs::create_dir_all(paths::plugins())?;
+    for plugin in PLUGINS {
+        let built = paths::target().join(format!("wasm32-wasip2/plugin/{}.wasm", plugin.replace('-', "_")));
+        let component = paths::plugins().join(format!("{plugin}.wasm"));
+        copy_if_changed(&built, &component)?;
+        println!("✓ {} ({} KB)", component.display(), fs::metadata(&component)?.len() / 1000);
+    }
+    Ok(())
+}
+
+/// The same source gives the same bytes wherever it lies: no path of this machine gets into a component.
+fn remap() -> String {
+    let home =
+        std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|h| h + "/.cargo")).unwrap_or_default();
+    format!("--remap-path-prefix={}=/gantry --remap-path-prefix={home}=/cargo", paths::root().display())
+}
+
+/// The example program, linked statically, for the test image.
+pub fn web() -> Result<std::path::PathBuf> {
+    const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+    let step = Step::new("build the test image's program");
+    shell::output(
+        cargo()
+            .args(["build", "--profile", "plugin", "--package", "example-web", "--target", TRIPLE])
+            .env("RUSTFLAGS", format!("-C target-feature=+crt-static -C relocation-model=static {}", remap())),
+    )?;
+    step.done("");
+    Ok(paths::target().join(TRIPLE).join("plugin/web"))
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(paths::root());
+    cargo
+}
+
+/// Leaves an unchanged file alone, so that what is keyed by its time or inode stays valid.
+fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+    let bytes = fs::read(from).with_context(|| format!("can't read {}", from.display()))?;
+    if fs::read(to).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    fs::write(to, bytes).with_context(|| format!("can't write {}", to.display()))
+}

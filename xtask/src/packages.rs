@@ -1,0 +1,88 @@
+//! What must be installed, and installing what is missing.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::shell::{self, Step};
+
+/// A program and the Debian/Ubuntu package that has it.
+pub struct Need {
+    program: &'static str,
+    package: &'static str,
+}
+
+const fn need(program: &'static str, package: &'static str) -> Need {
+    Need { program, package }
+}
+
+/// To build.
+pub const BUILD: &[Need] = &[need("protoc", "protobuf-compiler"), need("cc", "build-essential")];
+
+/// To run a node, and to try it.
+pub const RUN: &[Need] = &[
+    need("containerd", "containerd"),
+    need("runc", "runc"),
+    need("nft", "nftables"),
+    need("ip", "iproute2"),
+    need("kubectl", "kubernetes-client"),
+];
+
+/// To test.
+pub const TEST: &[Need] = &[need("docker-registry", "docker-registry"), need("curl", "curl")];
+
+/// Installs what is missing, and says what.
+pub fn install(needs: &[&[Need]]) -> Result<()> {
+    let missing: Vec<&str> =
+        needs.iter().flat_map(|group| group.iter()).filter(|n| !on_path(n.program)).map(|n| n.package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !on_path("apt-get") {
+        bail!("these packages are missing and there is no apt-get to install them: {}", missing.join(" "));
+    }
+    let step = Step::new(format!("install {}", missing.join(" ")));
+    // Neither containerd nor the registry may start as a service: each use here has its own.
+    let policy = Path::new("/usr/sbin/policy-rc.d");
+    let ours = !policy.exists() && std::fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok();
+    if ours {
+        shell::succeeds(Command::new("chmod").arg("755").arg(policy));
+    }
+    let outcome = apt(&["update"])
+        .and_then(|()| apt(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat()));
+    if ours {
+        std::fs::remove_file(policy)?;
+    }
+    outcome?;
+    step.done("");
+    Ok(())
+}
+
+fn apt(args: &[&str]) -> Result<()> {
+    shell::output(
+        Command::new("apt-get")
+            .args(["-q", "-o", "Dpkg::Use-Pty=0"])
+            .args(args)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+    .map(drop)
+}
+
+/// Adds the WebAssembly target to the toolchain when it is missing.
+pub fn wasm_target() -> Result<()> {
+    let sysroot = shell::output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    if Path::new(sysroot.trim()).join("lib/rustlib/wasm32-wasip2").is_dir() {
+        return Ok(());
+    }
+    let step = Step::new("rustup target add wasm32-wasip2");
+    shell::output(Command::new("rustup").args(["target", "add", "wasm32-wasip2"]))?;
+    step.done("");
+    Ok(())
+}
+
+pub fn on_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).any(|dir| dir.join(program).is_file())
+}
