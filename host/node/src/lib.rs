@@ -1,1 +1,7 @@
+//! A node: everything between a Pod that is bound to it and containers that run.
 
+pub mod cluster;
+pub mod hollow;
+pub mod network;
+pub mod node;
+mod time;

@@ -1,0 +1,8 @@
+//! Nodes and containers without containers: a model of kubelets for scale, and a runtime in memory for tests.
+
+mod fleet;
+mod model;
+mod pod;
+
+pub use fleet::{Fleet, FleetOptions, Stats};
+pub use model::{Latency, Model};

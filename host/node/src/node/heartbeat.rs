@@ -1,0 +1,189 @@
+//! Keeps the Node object and its Lease up to date.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gantry_model::Status;
+use gantry_model::status::Reason;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::machine::Pressure;
+use super::object::Description;
+use crate::cluster::{Cluster, NodeLease, Recorder, Severity};
+
+/// The kubelet's figures: a lease good for 40 s, renewed every 10 s; the status looked at as often, and written every
+/// five minutes even if nothing changed.
+const LEASE_SECONDS: i32 = 40;
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+const REPORT_EVERY: Duration = Duration::from_secs(300);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Whether this node can take pods now.
+#[async_trait]
+pub trait Ready: Send + Sync {
+    /// An error says what is missing.
+    async fn check(&self) -> Result<(), String>;
+}
+
+/// Registers a node and keeps saying that it lives.
+pub struct Heartbeat {
+    cluster: Arc<dyn Cluster>,
+    description: Description,
+    data: PathBuf,
+    ready: Arc<dyn Ready>,
+    recorder: Recorder,
+    status: Option<Value>,
+    reported: Option<Instant>,
+}
+
+impl Heartbeat {
+    /// For the node of this description; `data` is where pods' data lies.
+    pub fn new(
+        cluster: Arc<dyn Cluster>,
+        description: Description,
+        data: PathBuf,
+        ready: Arc<dyn Ready>,
+        recorder: Recorder,
+    ) -> Self {
+        Self { cluster, description, data, ready, recorder, status: None, reported: None }
+    }
+
+    /// Runs until stopped. Never gives up: without a control plane it tries again.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let _ = stop.run_until_cancelled(self.beat()).await;
+    }
+
+    async fn beat(&mut self) {
+        let mut uid = self.register_until_done().await;
+        let mut tick = tokio::time::interval(RENEW_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let lease =
+                NodeLease { node: self.description.name.clone(), uid: uid.clone(), duration_seconds: LEASE_SECONDS };
+            if let Err(error) = self.cluster.renew_lease(&lease).await {
+                tracing::warn!(%error, "can't renew this node's lease");
+            }
+            match self.report().await {
+                Ok(()) => {}
+                // Somebody deleted the node. It is still here, so it says so again.
+                Err(error) if error.reason == Reason::NotFound => uid = self.register_until_done().await,
+                Err(error) => tracing::warn!(%error, "can't write this node's status"),
+            }
+        }
+    }
+
+    async fn register_until_done(&mut self) -> String {
+        loop {
+            match self.register().await {
+                Ok(uid) => return uid,
+                Err(error) => tracing::warn!(%error, "can't register this node"),
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+
+    /// Creates the Node, or brings the one there is up to date. Answers its uid.
+    async fn register(&mut self) -> Result<String, Status> {
+        let ready = self.ready.check().await;
+        let ready = ready.as_ref().map(|_| ()).map_err(String::as_str);
+        let object = self.description.object(self.pressure(), ready, Timestamp::now());
+        let status = object.get("status").cloned().unwrap_or_default();
+        let record = match self.cluster.create_node(object).await {
+            Ok(record) => {
+                tracing::info!(node = self.description.name, "registered this node");
+                record
+            }
+            Err(error) if error.reason == Reason::AlreadyExists => self.take_over().await?,
+            Err(error) => return Err(error),
+        };
+        // A created object may come without its status, as through any API server.
+        let previous = record.value().get("status").cloned();
+        let status = self.keep_transitions(status, previous.as_ref());
+        self.cluster.merge_node_status(&self.description.name, status.clone()).await?;
+        self.status = Some(status);
+        self.reported = Some(Instant::now());
+        self.recorder.node(&self.description.name, Severity::Normal, "Starting", "the node agent started");
+        Ok(record.meta.uid.clone())
+    }
+
+    fn keep_transitions(&self, status: Value, previous: Option<&Value>) -> Value {
+        let Some(previous) = previous else { return status };
+        let ready = condition_of(&status, "Ready");
+        let (ok, message) = (ready.0 == "True", ready.1);
+        let ready = if ok { Ok(()) } else { Err(message.as_str()) };
+        self.description.status(self.pressure(), ready, Timestamp::now(), Some(previous))
+    }
+
+    async fn take_over(&self) -> Result<Arc<gantry_model::Record>, Status> {
+        let mut patch = json!({"metadata": {"labels": self.description.labels()}});
+        let found = self.cluster.node(&self.description.name).await?;
+        // Ranges once given stay: pods have addresses of them.
+        let assigned = found.is_some_and(|node| node.value().pointer("/spec/podCIDR").is_some());
+        if let (false, Some(map)) = (assigned, patch.as_object_mut()) {
+            map.insert("spec".to_owned(), self.description.spec());
+        }
+        self.cluster.merge_node(&self.description.name, patch).await
+    }
+
+    /// Writes the status when something other than the clock changed, or when it has not been written for long.
+    async fn report(&mut self) -> Result<(), Status> {
+        let ready = self.ready.check().await;
+        let ready = ready.as_ref().map(|_| ()).map_err(String::as_str);
+        let status = self.description.status(self.pressure(), ready, Timestamp::now(), self.status.as_ref());
+        let same = self.status.as_ref().is_some_and(|old| without_heartbeats(old) == without_heartbeats(&status));
+        let fresh = self.reported.is_some_and(|at| at.elapsed() < REPORT_EVERY);
+        if same && fresh {
+            return Ok(());
+        }
+        self.tell_readiness(&status);
+        self.cluster.merge_node_status(&self.description.name, status.clone()).await?;
+        self.status = Some(status);
+        self.reported = Some(Instant::now());
+        Ok(())
+    }
+
+    fn tell_readiness(&self, status: &Value) {
+        let (now, message) = condition_of(status, "Ready");
+        let before = self.status.as_ref().map(|status| condition_of(status, "Ready").0);
+        if before.is_some_and(|before| before != now) {
+            let (severity, reason) = match now.as_str() {
+                "True" => (Severity::Normal, "NodeReady"),
+                _ => (Severity::Warning, "NodeNotReady"),
+            };
+            self.recorder.node(&self.description.name, severity, reason, message);
+        }
+    }
+
+    fn pressure(&self) -> Pressure {
+        Pressure::probe(&self.data).unwrap_or_else(|error| {
+            tracing::warn!(%error, "can't read how much memory and disk is left");
+            Pressure::default()
+        })
+    }
+}
+
+fn condition_of(status: &Value, type_: &str) -> (String, String) {
+    let text = |c: &Value, key| c.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    status
+        .get("conditions")
+        .and_then(Value::as_array)
+        .and_then(|all| all.iter().find(|c| c.get("type").and_then(Value::as_str) == Some(type_)))
+        .map(|c| (text(c, "status"), text(c, "message")))
+        .unwrap_or_default()
+}
+
+fn without_heartbeats(status: &Value) -> Value {
+    let mut status = status.clone();
+    for condition in status.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(map) = condition.as_object_mut() {
+            map.remove("lastHeartbeatTime");
+        }
+    }
+    status
+}

@@ -1,0 +1,9 @@
+//! The node's own object: what the machine has, whether it is well, and a sign of life every few seconds.
+
+mod heartbeat;
+mod machine;
+mod object;
+
+pub use heartbeat::{Heartbeat, Ready};
+pub use machine::{Machine, Pressure, Reserved};
+pub use object::{Capacity, Description, Information};
