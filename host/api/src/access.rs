@@ -1,0 +1,110 @@
+//! Who may do what. Until roles exist there are three kinds of user: administrators may do everything, members of
+//! [`VIEWERS`] may read everything but secrets, and everybody who is authenticated may look around (discovery) and ask
+//! about themselves.
+
+use gantry_model::Status;
+use gantry_model::status::Reason;
+
+use crate::auth::User;
+use crate::route::Target;
+
+/// The group that may read.
+pub const VIEWERS: &str = "gantry:viewers";
+/// Where users ask about themselves.
+const REVIEWS: [&str; 2] = ["authorization.k8s.io", "authentication.k8s.io"];
+
+/// What a user asks for, in the words of Kubernetes' access reviews.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Attributes<'a> {
+    pub verb: &'a str,
+    pub group: &'a str,
+    pub plural: &'a str,
+    pub subresource: &'a str,
+    pub namespace: &'a str,
+    pub name: &'a str,
+}
+
+impl<'a> Attributes<'a> {
+    pub(crate) fn of(verb: &'a str, target: &'a Target<'_>) -> Self {
+        Self {
+            verb,
+            group: target.group,
+            plural: target.plural,
+            subresource: target.subresource,
+            namespace: &target.namespace,
+            name: &target.name,
+        }
+    }
+}
+
+/// Whether a user may do this to objects.
+pub(crate) fn allowed(user: &User, asked: &Attributes<'_>) -> bool {
+    if user.is_admin() {
+        return true;
+    }
+    if REVIEWS.contains(&asked.group) && asked.plural.starts_with("selfsubject") && asked.verb == "create" {
+        return true;
+    }
+    let reads = matches!(asked.verb, "get" | "list" | "watch");
+    let secret = asked.group.is_empty() && asked.plural == "secrets";
+    // Reading these subresources acts on a container.
+    let acts = matches!(asked.subresource, "exec" | "attach" | "portforward" | "proxy");
+    user.in_group(VIEWERS) && reads && !secret && !acts
+}
+
+/// Whether a user may get a path that names no objects.
+pub(crate) fn path_allowed(user: &User, path: &str) -> bool {
+    let open = ["/api", "/apis", "/openapi", "/version"];
+    let below = |root: &&str| path == *root || path.strip_prefix(*root).is_some_and(|rest| rest.starts_with('/'));
+    user.is_admin() || user.in_group(VIEWERS) || path == "/" || open.iter().any(below)
+}
+
+/// 403 in Kubernetes' words.
+pub(crate) fn forbidden(user: &User, asked: &Attributes<'_>) -> Status {
+    let slash = if asked.subresource.is_empty() { "" } else { "/" };
+    let (what, sub, group) = (asked.plural, asked.subresource, asked.group);
+    let scope = if asked.namespace.is_empty() {
+        "at the cluster scope".to_owned()
+    } else {
+        format!("in the namespace \"{}\"", asked.namespace)
+    };
+    let qualified = if group.is_empty() { what.to_owned() } else { format!("{what}.{group}") };
+    let message = format!(
+        "{qualified}{} is forbidden: User \"{}\" cannot {} resource \"{what}{slash}{sub}\" in API group \"{group}\" {scope}",
+        if asked.name.is_empty() { String::new() } else { format!(" \"{}\"", asked.name) },
+        user.name,
+        asked.verb,
+    );
+    Status::new(Reason::Forbidden, message).about(group, what, asked.name)
+}
+
+/// 403 for a path.
+pub(crate) fn path_forbidden(user: &User, path: &str) -> Status {
+    Status::new(Reason::Forbidden, format!("forbidden: User \"{}\" cannot get path \"{path}\"", user.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_decide() {
+        let admin = User::new("root", ["system:masters".to_owned()]);
+        let viewer = User::new("eve", [VIEWERS.to_owned()]);
+        let nobody = User::new("bob", []);
+        let ask =
+            |verb, group, plural, subresource| Attributes { verb, group, plural, subresource, ..Default::default() };
+        for (asked, want) in [
+            (ask("delete", "", "pods", ""), [true, false, false]),
+            (ask("list", "", "pods", ""), [true, true, false]),
+            (ask("get", "", "pods", "log"), [true, true, false]),
+            (ask("get", "", "pods", "exec"), [true, false, false]),
+            (ask("get", "", "secrets", ""), [true, false, false]),
+            (ask("create", "authorization.k8s.io", "selfsubjectaccessreviews", ""), [true, true, true]),
+            (ask("create", "authorization.k8s.io", "subjectaccessreviews", ""), [true, false, false]),
+        ] {
+            assert_eq!([&admin, &viewer, &nobody].map(|u| allowed(u, &asked)), want, "{asked:?}");
+        }
+        assert!(path_allowed(&nobody, "/apis/apps/v1") && !path_allowed(&nobody, "/metrics"));
+    }
+}

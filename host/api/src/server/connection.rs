@@ -1,0 +1,115 @@
+//! Accepting connections and speaking HTTP on them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use super::Limits;
+use crate::app::App;
+use crate::auth::User;
+
+/// A pause after `accept` failed, chiefly for want of file descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+const HEADERS: usize = 64 << 10;
+
+pub(super) async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    app: Arc<App>,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let builder = Arc::new(builder(limits));
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let place = tokio::select! {
+            () = stop.cancelled() => break,
+            place = places.clone().acquire_owned() => place,
+        };
+        let Ok(place) = place else { break };
+        let stream = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "can't accept a connection");
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
+                    continue;
+                }
+            },
+        };
+        let serving = serve(stream, acceptor.clone(), app.clone(), builder.clone(), graceful.watcher(), limits, place);
+        tokio::spawn(serving);
+    }
+    drop(listener);
+    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still under way at shutdown and are cut off");
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    app: Arc<App>,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    watcher: Watcher,
+    limits: Limits,
+    _place: OwnedSemaphorePermit,
+) {
+    // Answers are written whole; waiting for more to send only adds delay.
+    let _ = stream.set_nodelay(true);
+    let stream = match tokio::time::timeout(limits.patience, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "TLS handshake failed");
+            return;
+        }
+        Err(_) => return,
+    };
+    let user = certificate_user(&stream);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (app, user) = (app.clone(), user.clone());
+        async move { Ok::<_, Infallible>(app.answer(request, user).await) }
+    });
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+fn certificate_user(stream: &TlsStream<TcpStream>) -> Option<Arc<User>> {
+    let certificate = stream.get_ref().1.peer_certificates()?.first()?;
+    User::of_certificate(certificate).map(Arc::new)
+}
+
+fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.patience)
+        .max_buf_size(HEADERS)
+        .max_headers(128);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20))
+        .max_concurrent_streams(250)
+        .initial_stream_window_size(256 << 10)
+        .initial_connection_window_size(1 << 20)
+        .max_header_list_size(HEADERS as u32);
+    builder
+}

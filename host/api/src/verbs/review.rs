@@ -1,0 +1,136 @@
+//! Questions about access and identity. They look like kinds to clients, but nothing is stored.
+
+use gantry_model::Status;
+use http::StatusCode;
+use http::request::Parts;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::write::expect_type;
+use super::{Call, not_allowed};
+use crate::access::{self, Attributes};
+use crate::auth::User;
+use crate::route::Target;
+use crate::wire::body::{self, Media};
+use crate::wire::reply::{self, Response};
+
+/// A question that can be asked.
+pub(crate) struct Review {
+    pub(crate) group: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) plural: &'static str,
+    pub(crate) kind: &'static str,
+}
+
+/// All of them.
+pub(crate) const REVIEWS: [Review; 5] = [
+    review("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    review("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+    review("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview"),
+    review("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview"),
+    // kubectl 1.27 asks for this version.
+    review("authentication.k8s.io", "v1beta1", "selfsubjectreviews", "SelfSubjectReview"),
+];
+
+const fn review(group: &'static str, version: &'static str, plural: &'static str, kind: &'static str) -> Review {
+    Review { group, version, plural, kind }
+}
+
+impl Review {
+    pub(crate) fn api_version(&self) -> String {
+        format!("{}/{}", self.group, self.version)
+    }
+}
+
+/// The question that a path names.
+pub(super) fn find(target: &Target<'_>) -> Option<&'static Review> {
+    REVIEWS.iter().find(|r| (r.group, r.version, r.plural) == (target.group, target.version, target.plural))
+}
+
+impl Call<'_> {
+    pub(super) async fn review(&self, review: &Review, head: Parts, body: Incoming) -> Result<Response, Status> {
+        if self.verb != "create" || !self.target.name.is_empty() {
+            return Err(not_allowed(&head.method));
+        }
+        let media = Media::of(&head.headers)?;
+        let mut object = body::object(media, &self.body(&head, body).await?)?;
+        expect_type(&mut object, &review.api_version(), review.kind)?;
+        let status = match review.kind {
+            "SelfSubjectReview" => json!({ "userInfo": { "username": self.user.name, "groups": self.user.groups } }),
+            "SelfSubjectRulesReview" => rules(self.user),
+            "SelfSubjectAccessReview" => access(self.user, &object),
+            _ => access(&subject(&object), &object),
+        };
+        if let Some(map) = object.as_object_mut() {
+            map.insert("status".to_owned(), status);
+        }
+        Ok(reply::value(StatusCode::CREATED, &object))
+    }
+}
+
+/// The user that a SubjectAccessReview asks about.
+fn subject(object: &Value) -> User {
+    let name = object.pointer("/spec/user").and_then(Value::as_str).unwrap_or_default();
+    let groups = object.pointer("/spec/groups").and_then(Value::as_array).into_iter().flatten();
+    User::new(name, groups.filter_map(Value::as_str).map(str::to_owned))
+}
+
+fn access(user: &User, object: &Value) -> Value {
+    let text = |at: &Value, name: &str| at.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let allowed = match (object.pointer("/spec/resourceAttributes"), object.pointer("/spec/nonResourceAttributes")) {
+        (Some(at), _) => {
+            let [verb, group, plural] = ["verb", "group", "resource"].map(|name| text(at, name));
+            let [subresource, namespace, name] = ["subresource", "namespace", "name"].map(|name| text(at, name));
+            access::allowed(
+                user,
+                &Attributes {
+                    verb: &verb,
+                    group: &group,
+                    plural: &plural,
+                    subresource: &subresource,
+                    namespace: &namespace,
+                    name: &name,
+                },
+            )
+        }
+        (None, Some(at)) => text(at, "verb") == "get" && access::path_allowed(user, &text(at, "path")),
+        (None, None) => false,
+    };
+    let reason = if allowed { "the user's groups allow it" } else { "none of the user's groups allows it" };
+    json!({ "allowed": allowed, "reason": reason })
+}
+
+/// What a user may do, as far as a list of rules can say it.
+fn rules(user: &User) -> Value {
+    let rule = |verbs: &[&str], groups: &[&str], resources: &[&str]| json!({ "verbs": verbs, "apiGroups": groups, "resources": resources });
+    let mut resource = vec![rule(
+        &["create"],
+        &["authorization.k8s.io", "authentication.k8s.io"],
+        &["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"],
+    )];
+    let mut path = vec![
+        json!({ "verbs": ["get"], "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/openapi/*", "/version"] }),
+    ];
+    if user.is_admin() {
+        resource.push(rule(&["*"], &["*"], &["*"]));
+        path.push(json!({ "verbs": ["*"], "nonResourceURLs": ["*"] }));
+    } else if user.in_group(access::VIEWERS) {
+        resource.push(rule(&["get", "list", "watch"], &["*"], &["*"]));
+    }
+    json!({ "resourceRules": resource, "nonResourceRules": path, "incomplete": !user.is_admin() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_is_answered_by_group() {
+        let ask = json!({"spec": {"user": "x", "groups": ["system:masters"], "resourceAttributes": {"verb": "delete", "resource": "pods"}}});
+        assert_eq!(access(&subject(&ask), &ask)["allowed"], true);
+        assert_eq!(access(&User::new("bob", []), &ask)["allowed"], false);
+        let path = json!({"spec": {"nonResourceAttributes": {"verb": "get", "path": "/version"}}});
+        assert_eq!(access(&User::new("bob", []), &path)["allowed"], true);
+        assert_eq!(access(&User::new("bob", []), &json!({}))["allowed"], false);
+    }
+}
