@@ -4,4 +4,5 @@ pub mod cluster;
 pub mod hollow;
 pub mod network;
 pub mod node;
+pub mod runtime;
 mod time;
