@@ -5,6 +5,7 @@
 pub mod key;
 pub mod kind;
 pub mod meta;
+pub mod pointer;
 pub mod record;
 pub mod status;
 
