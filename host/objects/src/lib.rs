@@ -3,6 +3,7 @@
 //! deletion and preconditions happen here and nowhere else.
 
 pub mod options;
+pub mod recorder;
 pub mod verbs;
 
 pub use options::{
