@@ -1,12 +1,13 @@
 //! What kinds of object there are: names, scope, schema, subresources, printer columns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::key::Resource;
+use crate::schema::node::{self, Arena};
 
 /// Whether objects of a kind live in a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,22 +130,47 @@ pub struct Kinds {
 #[derive(Default)]
 struct Table {
     kinds: BTreeMap<(String, String, String), Arc<Kind>>,
-    definitions: BTreeMap<String, Arc<Value>>,
+    definitions: BTreeMap<String, Definition>,
     generation: u64,
+    /// Schemas made ready, by the address of the schema, which the entry keeps alive. Emptied by every change.
+    compiled: HashMap<usize, (Arc<Value>, Arc<Arena>)>,
+}
+
+/// Most definitions are never looked at while the host runs: those of the host stay text until then.
+#[derive(Clone)]
+enum Definition {
+    Parsed(Arc<Value>),
+    Text(&'static str),
+}
+
+impl Definition {
+    fn value(&self) -> Arc<Value> {
+        match self {
+            Definition::Parsed(value) => value.clone(),
+            Definition::Text(text) => Arc::new(serde_json::from_str(text).unwrap_or_default()),
+        }
+    }
+}
+
+impl Table {
+    fn change(&mut self) {
+        self.generation += 1;
+        self.compiled.clear();
+    }
 }
 
 impl Kinds {
     /// Adds a kind or replaces the one of the same group, version and plural.
     pub fn insert(&self, kind: Kind) {
         let mut table = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        table.generation += 1;
+        table.change();
         table.kinds.insert((kind.group.clone(), kind.version.clone(), kind.plural.clone()), Arc::new(kind));
     }
 
     /// Forgets every kind of this origin.
     pub fn remove(&self, origin: &Origin) {
         let mut table = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        table.generation += 1;
+        table.change();
         table.kinds.retain(|_, kind| &kind.origin != origin);
     }
 
@@ -173,18 +199,42 @@ impl Kinds {
     /// Adds definitions that schemas may refer to by name.
     pub fn define(&self, definitions: impl IntoIterator<Item = (String, Value)>) {
         let mut table = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        table.generation += 1;
-        table.definitions.extend(definitions.into_iter().map(|(name, schema)| (name, Arc::new(schema))));
+        table.change();
+        let parsed = |(name, schema)| (name, Definition::Parsed(Arc::new(schema)));
+        table.definitions.extend(definitions.into_iter().map(parsed));
+    }
+
+    /// Adds definitions as JSON text, which is parsed when it is asked for.
+    pub fn define_text(&self, definitions: impl IntoIterator<Item = (&'static str, &'static str)>) {
+        let mut table = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        table.change();
+        let text = |(name, text): (&str, &'static str)| (name.to_owned(), Definition::Text(text));
+        table.definitions.extend(definitions.into_iter().map(text));
     }
 
     /// The definition of this name.
     pub fn definition(&self, name: &str) -> Option<Arc<Value>> {
-        self.read(|t| t.definitions.get(name).cloned())
+        self.read(|t| t.definitions.get(name).cloned()).map(|d| d.value())
     }
 
-    /// All definitions by name.
+    /// All definitions by name. Costs tens of milliseconds: for building documents, not for requests.
     pub fn definitions(&self) -> BTreeMap<String, Arc<Value>> {
-        self.read(|t| t.definitions.clone())
+        let definitions = self.read(|t| t.definitions.clone());
+        definitions.into_iter().map(|(name, definition)| (name, definition.value())).collect()
+    }
+
+    /// The kind's schema made ready for use.
+    pub(crate) fn compiled(&self, kind: &Kind) -> Arc<Arena> {
+        let address = Arc::as_ptr(&kind.schema) as usize;
+        let found = self.read(|t| (t.compiled.get(&address).map(|(_, arena)| arena.clone()), t.generation));
+        let (None, generation) = found else { return found.0.unwrap_or_default() };
+        let arena = Arc::new(node::compile(self, &kind.schema, &kind.definition));
+        let mut table = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        // Kinds that changed meanwhile would make it stale.
+        if table.generation == generation {
+            table.compiled.insert(address, (kind.schema.clone(), arena.clone()));
+        }
+        arena
     }
 
     /// Grows with every change: what is derived from the set (discovery, OpenAPI) is cached under it.

@@ -2,12 +2,18 @@
 //! I/O, no clocks, no async.
 #![deny(missing_docs)]
 
+pub(crate) mod defaults;
 pub mod key;
 pub mod kind;
 pub mod meta;
+pub(crate) mod path;
 pub mod pointer;
+pub mod quantity;
 pub mod record;
+pub mod schema;
+pub mod selector;
 pub mod status;
+pub mod validate;
 
 pub use key::Key;
 pub use kind::{Kind, Kinds};
