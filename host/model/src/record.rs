@@ -62,6 +62,11 @@ impl Draft {
         Self { key, meta, fields, json, insert_at }
     }
 
+    /// The length of the object's JSON in bytes.
+    pub fn size(&self) -> usize {
+        self.json.len()
+    }
+
     /// The object as it reads at `revision`. Only the store's writer calls this.
     pub fn commit(self, revision: u64) -> Record {
         let (head, tail) = self.json.split_at(self.insert_at.min(self.json.len()));
@@ -98,6 +103,13 @@ impl Record {
         serde_json::from_slice(&self.json).unwrap_or(Value::Null)
     }
 
+    /// The same object stamped with another revision: how a deletion shows the last state. Only the store's writer
+    /// calls this.
+    pub fn restamped(&self, revision: u64) -> Record {
+        let json = restamp(&self.json, revision).map_or_else(|| self.json.clone(), Bytes::from);
+        Record { key: self.key.clone(), revision, meta: self.meta.clone(), fields: self.fields.clone(), json }
+    }
+
     /// The value of a selectable field; empty when it is not set.
     pub fn field(&self, path: &str) -> &str {
         match path {
@@ -106,6 +118,15 @@ impl Record {
             _ => self.fields.iter().find(|(p, _)| p == path).map_or("", |(_, v)| v.as_str()),
         }
     }
+}
+
+/// Replaces the revision that [`Draft::commit`] put first in `metadata`.
+fn restamp(json: &[u8], revision: u64) -> Option<Vec<u8>> {
+    const STAMP: &[u8] = b"\"metadata\":{\"resourceVersion\":\"";
+    let start = json.windows(STAMP.len()).position(|w| w == STAMP)? + STAMP.len();
+    let (head, tail) = json.split_at_checked(start)?;
+    let end = tail.iter().position(|b| *b == b'"')?;
+    Some([head, revision.to_string().as_bytes(), tail.get(end..)?].concat())
 }
 
 /// The text of the value at a dotted path; empty when there is none.
@@ -146,6 +167,19 @@ mod tests {
             ),
         ] {
             assert_eq!(commit(object), want);
+        }
+    }
+
+    #[test]
+    fn restamping_changes_the_revision_and_nothing_else() {
+        for metadata in [json!({}), json!({"name": "b", "annotations": {"metadata": "{\"resourceVersion\":\"3\"}"}})] {
+            let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "data": {"a": "b"}});
+            let key = Key::new(Resource::new("", "pods"), "a", "b");
+            let record = Draft::new(key, object, &[]).commit(99).restamped(100);
+            let mut want = record.value();
+            want["metadata"]["resourceVersion"] = json!("100");
+            assert_eq!((record.revision, record.value()), (100, want));
+            assert_eq!(record.value()["metadata"]["resourceVersion"], "100");
         }
     }
 }

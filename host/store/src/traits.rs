@@ -21,6 +21,7 @@ pub enum Expect {
 
 /// What a write does.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "most writes are puts; a box would cost each of them an allocation")]
 pub enum Op {
     /// Puts this object.
     Put(Draft),
