@@ -1,0 +1,89 @@
+//! The contract in Rust, made from `wit/`. Authors never name this module: the crate's other modules show a chosen part
+//! of it. What all families import is made once, in `platform`; a world's module adds what it exports. The interface
+//! `types` is written by hand in `crate::types`, so that its errors read well.
+
+#![allow(unsafe_code, missing_docs, clippy::all)]
+
+/// Imports that every world may use.
+pub mod platform {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package gantry:sdk@0.1.0;
+            world imports {
+                import gantry:plugin/log@0.1.0;
+                import gantry:plugin/config@0.1.0;
+                import gantry:plugin/objects@0.1.0;
+            }
+        ",
+        with: { "gantry:plugin/types@0.1.0": crate::types },
+        generate_all,
+        additional_derives: [PartialEq, Eq, Hash],
+    });
+}
+
+/// The world `controller-plugin`.
+pub mod controller {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "controller-plugin",
+        with: {
+            "gantry:plugin/types@0.1.0": crate::types,
+            "gantry:plugin/log@0.1.0": crate::contract::platform::gantry::plugin::log,
+            "gantry:plugin/config@0.1.0": crate::contract::platform::gantry::plugin::config,
+            "gantry:plugin/objects@0.1.0": crate::contract::platform::gantry::plugin::objects,
+        },
+        additional_derives: [PartialEq, Eq, Hash],
+        pub_export_macro: true,
+        default_bindings_module: "gantry_sdk::contract::controller",
+    });
+}
+
+/// The world `scheduler-plugin`.
+pub mod scheduler {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "scheduler-plugin",
+        with: {
+            "gantry:plugin/types@0.1.0": crate::types,
+            "gantry:plugin/log@0.1.0": crate::contract::platform::gantry::plugin::log,
+            "gantry:plugin/config@0.1.0": crate::contract::platform::gantry::plugin::config,
+        },
+        additional_derives: [PartialEq, Eq, Hash],
+        pub_export_macro: true,
+        default_bindings_module: "gantry_sdk::contract::scheduler",
+    });
+}
+
+/// The world `network-plugin`.
+pub mod network {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "network-plugin",
+        with: {
+            "gantry:plugin/types@0.1.0": crate::types,
+            "gantry:plugin/log@0.1.0": crate::contract::platform::gantry::plugin::log,
+            "gantry:plugin/config@0.1.0": crate::contract::platform::gantry::plugin::config,
+        },
+        generate_all,
+        additional_derives: [PartialEq, Eq, Hash],
+        pub_export_macro: true,
+        default_bindings_module: "gantry_sdk::contract::network",
+    });
+}
+
+/// The world `sink-plugin`.
+pub mod sink {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "sink-plugin",
+        with: {
+            "gantry:plugin/types@0.1.0": crate::types,
+            "gantry:plugin/log@0.1.0": crate::contract::platform::gantry::plugin::log,
+            "gantry:plugin/config@0.1.0": crate::contract::platform::gantry::plugin::config,
+        },
+        additional_derives: [PartialEq, Eq, Hash],
+        pub_export_macro: true,
+        default_bindings_module: "gantry_sdk::contract::sink",
+    });
+}

@@ -1,0 +1,114 @@
+//! What every plugin of a family must do, whatever its policy. Each function panics at the first broken rule. They take
+//! the family's trait, so the same rules run natively and over a component behind an adapter.
+
+use std::collections::BTreeSet;
+
+use crate::api::Time;
+use crate::network::{Attachment, NodeInfo};
+use crate::scheduler::{Delta, MAX_SCORE, Verdict};
+use crate::sink::{Batch, Outcome as SinkOutcome};
+use crate::{Config, Controller, Network, ObjectRef, Scheduler, Sink, controller};
+
+/// Controllers: a steady description, and nothing to do for an object that is gone.
+pub fn controller<C: Controller>(config: &Config) {
+    let mut plugin = C::default();
+    plugin.configure(config.clone()).expect("takes its configuration");
+    let watches = plugin.watches();
+    assert!(!watches.is_empty(), "a controller watches something");
+    assert_eq!(watches, plugin.watches(), "the description stays the same");
+    for watch in &watches {
+        let key = ObjectRef { kind: watch.target.clone(), namespace: "default".into(), name: "gone".into() };
+        let outcomes = plugin.reconcile_batch(Time::from_millis(1), std::slice::from_ref(&key));
+        assert_eq!(outcomes, [controller::Outcome::Done], "{key} is gone, so there is nothing to do");
+    }
+    assert!(plugin.reconcile_batch(Time::from_millis(1), &[]).is_empty(), "no keys, no outcomes");
+}
+
+/// Schedulers: answers have the right length and range, are the same when asked again, and do not depend on the way by
+/// which the tables came to be. `deltas` is a history that ends in a state worth asking about.
+pub fn scheduler<S: Scheduler>(config: &Config, deltas: &[Delta]) {
+    let at_once = fed::<S>(config, [deltas.to_vec()]);
+    let singly = fed::<S>(config, deltas.iter().map(|delta| vec![delta.clone()]));
+    let (mut at_once, mut singly) = (at_once, singly);
+    let (nodes, classes) = alive(deltas);
+    let ids: Vec<u32> = nodes.iter().copied().collect();
+    for class in classes {
+        let all = at_once.evaluate(class, &[]).expect("evaluates");
+        assert_eq!(all.len(), ids.len(), "one verdict per node");
+        assert_eq!(all, at_once.evaluate(class, &ids).expect("evaluates"), "no nodes means all, in ascending order");
+        assert_eq!(all, at_once.evaluate(class, &[]).expect("evaluates"), "the same question has the same answer");
+        for (id, verdict) in ids.iter().zip(&all) {
+            assert_eq!(singly.evaluate(class, &[*id]).expect("evaluates"), std::slice::from_ref(verdict));
+            match verdict {
+                Verdict::Score(score) => assert!(*score <= MAX_SCORE, "a score is at most {MAX_SCORE}"),
+                Verdict::Infeasible(code) => assert!(!at_once.reasons(*code).is_empty(), "a code has a text"),
+            }
+        }
+    }
+}
+
+fn fed<S: Scheduler>(config: &Config, batches: impl IntoIterator<Item = Vec<Delta>>) -> S {
+    let mut plugin = S::default();
+    plugin.configure(config.clone()).expect("takes its configuration");
+    for batch in batches {
+        plugin.sync(batch).expect("takes the changes");
+    }
+    plugin
+}
+
+/// Nodes and classes that are there after a history.
+fn alive(deltas: &[Delta]) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let (mut nodes, mut classes) = (BTreeSet::new(), BTreeSet::new());
+    for delta in deltas {
+        match delta {
+            Delta::NodeSet(node) => drop(nodes.insert(node.id)),
+            Delta::NodeGone(id) => drop(nodes.remove(id)),
+            Delta::ClassSet(class) => drop(classes.insert(class.id)),
+            Delta::ClassGone(id) => drop(classes.remove(id)),
+            Delta::Assign(_) => {}
+        }
+    }
+    (nodes, classes)
+}
+
+/// Networks: an address belongs to one sandbox at a time, over repeats and restarts; letting go is always possible.
+pub fn network<N: Network>(config: &Config, node: &NodeInfo) {
+    let start = |leases| {
+        let mut plugin = N::default();
+        plugin.configure(config.clone(), node.clone()).expect("takes its configuration");
+        plugin.restore(leases).expect("takes the leases");
+        plugin
+    };
+    let sandbox = |name: &str| Attachment {
+        sandbox: name.into(),
+        namespace: "default".into(),
+        pod: name.into(),
+        uid: name.into(),
+        ports: Vec::new(),
+    };
+    let mut plugin = start(Vec::new());
+    let (a, b) = (plugin.add(&sandbox("a")).expect("adds a"), plugin.add(&sandbox("b")).expect("adds b"));
+    assert!(!a.addresses.is_empty(), "a sandbox gets an address");
+    assert!(a.addresses.iter().all(|address| !b.addresses.contains(address)), "no address twice");
+    let again = plugin.add(&sandbox("a")).expect("adds a again");
+    assert_eq!(again.addresses, a.addresses, "the same sandbox has the same addresses");
+    let mut plugin = start([a.leases.clone(), b.leases.clone()].concat());
+    let again = plugin.add(&sandbox("a")).expect("adds a after a restart");
+    assert_eq!(again.addresses, a.addresses, "addresses survive a restart");
+    let c = plugin.add(&sandbox("c")).expect("adds c");
+    assert!(c.addresses.iter().all(|x| !a.addresses.contains(x) && !b.addresses.contains(x)), "no address twice");
+    plugin.del(&sandbox("never seen")).expect("deletes an unknown sandbox");
+    let released = plugin.del(&sandbox("b")).expect("deletes b").released;
+    let leased: Vec<String> = b.leases.into_iter().map(|lease| lease.address).collect();
+    assert_eq!(released, leased, "what was leased is released");
+    let swept = plugin.gc(&["a".to_string()]).expect("collects").released;
+    assert_eq!(swept, c.leases.into_iter().map(|l| l.address).collect::<Vec<_>>(), "only what is not alive goes");
+}
+
+/// Sinks: a batch without records is taken.
+pub fn sink<S: Sink>(config: &Config) {
+    let mut plugin = S::default();
+    plugin.configure(config.clone()).expect("takes its configuration");
+    let nothing = Batch { origins: Vec::new(), records: Vec::new() };
+    assert_eq!(plugin.write(nothing), SinkOutcome::Accepted, "an empty batch is taken");
+}
