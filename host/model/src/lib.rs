@@ -2,6 +2,7 @@
 //! I/O, no clocks, no async.
 #![deny(missing_docs)]
 
+pub mod core;
 pub(crate) mod defaults;
 pub mod key;
 pub mod kind;

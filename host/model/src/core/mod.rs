@@ -1,0 +1,32 @@
+//! The kinds that the host itself declares, and the definitions that any kind's schema may refer to.
+
+mod gantry;
+mod list;
+
+use std::io::Read;
+use std::sync::LazyLock;
+
+use crate::kind::Kinds;
+
+/// `name<tab>json<newline>`, compressed; made by the build script.
+const DEFINITIONS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/definitions.z"));
+
+/// One inflated text for the whole process: sets of kinds share it.
+static TEXT: LazyLock<String> = LazyLock::new(|| {
+    let mut text = String::new();
+    // The bytes are our own build's; if they can't be read, nothing is defined and every test says so.
+    let _ = flate2::read::ZlibDecoder::new(DEFINITIONS).read_to_string(&mut text);
+    text
+});
+
+/// Declares the core kinds and the definitions that schemas may refer to by name.
+pub fn register(kinds: &Kinds) {
+    kinds.define_text(TEXT.lines().filter_map(|line| line.split_once('\t')));
+    kinds.define(gantry::definitions());
+    for kind in list::all() {
+        kinds.insert(kind);
+    }
+}
+
+#[cfg(test)]
+mod tests;
