@@ -1,9 +1,23 @@
 //! The plugin engine: loading, grants, limits, instances, and one Rust trait per family. The only crate that names
 //! wasmtime.
 
+mod adapter;
 pub mod bindings;
+pub mod bundle;
+mod engine;
 pub mod family;
 pub mod fault;
+pub mod grants;
+mod host;
+mod instance;
+mod loaded;
+pub mod manifest;
 
+pub use bundle::Bundle;
+pub use engine::{Cause, Engine, EngineError, EngineOptions, LoadError, PluginReport, Report, Summary};
 pub use family::{Call, Controller, Network, Objects, Scheduler, Sink};
 pub use fault::{Fault, Finding};
+pub use grants::{Effective, Grants};
+pub use instance::{FaultPolicy, Report as Health, State};
+pub use loaded::Loaded;
+pub use manifest::{CONTRACT, Family, Manifest};

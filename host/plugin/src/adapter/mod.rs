@@ -1,0 +1,17 @@
+//! The families' traits over instances of components.
+
+mod controller;
+mod network;
+mod scheduler;
+mod sink;
+pub(crate) mod worlds;
+
+pub(crate) use controller::ControllerPool;
+pub(crate) use network::NetworkInstance;
+pub(crate) use scheduler::SchedulerInstance;
+pub(crate) use sink::SinkInstance;
+
+/// Whether a list has as many elements as were asked about.
+fn lengths(got: usize, wanted: usize, what: &str) -> Result<(), String> {
+    if got == wanted { Ok(()) } else { Err(format!("{got} {what} instead of {wanted}")) }
+}

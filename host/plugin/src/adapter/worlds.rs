@@ -1,0 +1,44 @@
+//! The worlds of the contract as slots see them.
+
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use crate::bindings::{controller, network, scheduler, sink};
+use crate::host::Host;
+
+macro_rules! world {
+    ($(#[$doc:meta])* $name:ident, $pre:path, $exports:path) => {
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl crate::instance::World for $name {
+            type Pre = $pre;
+            type Exports = $exports;
+
+            fn pre(pre: InstancePre<Host>) -> wasmtime::Result<Self::Pre> {
+                <$pre>::new(pre)
+            }
+
+            async fn instantiate(pre: &Self::Pre, store: &mut Store<Host>) -> wasmtime::Result<Self::Exports> {
+                pre.instantiate_async(store).await
+            }
+        }
+    };
+}
+
+world!(
+    /// `controller-plugin`
+    Controller, controller::ControllerPluginPre<Host>, controller::ControllerPlugin
+);
+world!(
+    /// `scheduler-plugin`
+    Scheduler, scheduler::SchedulerPluginPre<Host>, scheduler::SchedulerPlugin
+);
+world!(
+    /// `network-plugin`
+    Network, network::NetworkPluginPre<Host>, network::NetworkPlugin
+);
+world!(
+    /// `sink-plugin`
+    Sink, sink::SinkPluginPre<Host>, sink::SinkPlugin
+);

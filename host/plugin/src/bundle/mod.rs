@@ -1,0 +1,273 @@
+//! The file in which an operator picks plugins: which, by digest, with what configuration, what each is granted, and
+//! what happens when one fails.
+
+mod files;
+mod pin;
+mod size;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use serde_json::{Map, Value};
+
+pub use files::{FileError, digest};
+pub(crate) use files::{find, read_pinned};
+pub use pin::PinError;
+pub use size::Size;
+
+use crate::grants::Grants;
+use crate::manifest::{dns_label, one_line};
+
+/// A bundle that was checked as far as it can be without its plugins.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// Its name.
+    pub name: String,
+    /// Where it was read from; empty for one made from text.
+    pub file: PathBuf,
+    /// The plugins in the file's order.
+    pub plugins: Vec<Entry>,
+}
+
+/// One `[[plugin]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Entry {
+    /// The plugin's name, as in its manifest.
+    pub name: String,
+    /// The component: relative to the plugin folders, or absolute. `NAME.wasm` when not given.
+    pub source: Option<PathBuf>,
+    /// `sha256:…` of the component. A bundle starts only when it is there and right.
+    pub digest: Option<String>,
+    /// Whether the control plane refuses to start without it.
+    #[serde(default = "yes")]
+    pub required: bool,
+    /// What follows when it fails again and again.
+    #[serde(default)]
+    pub on_fault: OnFault,
+    /// The most memory that one of its instances gets.
+    pub memory: Option<Size>,
+    /// The longest that a call may run, waiting for the host not counted.
+    pub deadline_ms: Option<u64>,
+    /// How many calls run at once, where the family allows it.
+    pub instances: Option<u32>,
+    /// Given to the plugin as JSON.
+    #[serde(default)]
+    pub config: Map<String, Value>,
+    /// What it is given.
+    #[serde(default)]
+    pub grants: Given,
+    /// What is behind WASI.
+    #[serde(default)]
+    pub wasi: Wasi,
+}
+
+/// `[plugin.wasi]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wasi {
+    /// Directories by the name under which the manifest asks for them; the plugin sees `/NAME`. `{data}` stands for
+    /// the host's data directory.
+    #[serde(default)]
+    pub directories: BTreeMap<String, String>,
+}
+
+/// What follows when a plugin fails again and again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFault {
+    /// What it decided last stays; it is tried again with growing pauses.
+    #[default]
+    LastGood,
+    /// It is not tried again before the bundle is loaded anew.
+    Halt,
+    /// Another plugin of the bundle takes its place.
+    Fallback(String),
+}
+
+/// `grants = "asked"`, or a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// All that the manifest asks for.
+    Asked,
+    /// Just this.
+    These(Grants),
+}
+
+impl Default for Given {
+    fn default() -> Self {
+        Self::These(Grants::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(word) if word == "asked" => Ok(Self::Asked),
+            toml::Value::String(word) => {
+                Err(D::Error::custom(format!("grants: {word:?} is neither \"asked\" nor a table")))
+            }
+            table => Grants::deserialize(table)
+                .map(Self::These)
+                .map_err(|e| D::Error::custom(format!("grants: {}", e.message()))),
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Why a bundle can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file.
+    #[error("bundle {file}: can't be read")]
+    Read {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its text.
+    #[error("bundle {file}: {what}")]
+    Invalid {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong, naming the plugin.
+        what: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    name: String,
+    #[serde(default)]
+    plugin: Vec<Entry>,
+}
+
+impl Bundle {
+    /// Reads a bundle's file.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(file).map_err(|source| Error::Read { file: file.to_owned(), source })?;
+        Self::parse(&text, file)
+    }
+
+    /// Reads a bundle's text; `file` is for messages.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
+        let invalid = |what: String| Error::Invalid { file: file.to_owned(), what };
+        let document: Document = toml::from_str(text).map_err(|e| invalid(one_line(text, &e)))?;
+        check(&document).map_err(invalid)?;
+        Ok(Self { name: document.name, file: file.to_owned(), plugins: document.plugin })
+    }
+
+    /// The plugin of this name.
+    pub fn plugin(&self, name: &str) -> Option<&Entry> {
+        self.plugins.iter().find(|entry| entry.name == name)
+    }
+}
+
+impl Entry {
+    /// The component's file name or path, as written.
+    pub fn source(&self) -> PathBuf {
+        self.source.clone().unwrap_or_else(|| PathBuf::from(format!("{}.wasm", self.name)))
+    }
+
+    /// What it is given, when its manifest asks for `asks`.
+    pub(crate) fn given(&self, asks: &Grants) -> Grants {
+        match &self.grants {
+            Given::Asked => asks.clone(),
+            Given::These(grants) => grants.clone(),
+        }
+    }
+}
+
+fn check(document: &Document) -> Result<(), String> {
+    if !dns_label(&document.name) {
+        return Err(format!("name {:?} is not a DNS label", document.name));
+    }
+    let mut names = BTreeSet::new();
+    for entry in &document.plugin {
+        if !names.insert(entry.name.as_str()) {
+            return Err(format!("plugin {} is there twice", entry.name));
+        }
+    }
+    for entry in &document.plugin {
+        check_entry(entry, &names).map_err(|what| format!("plugin {}: {what}", entry.name))?;
+    }
+    Ok(())
+}
+
+fn check_entry(entry: &Entry, names: &BTreeSet<&str>) -> Result<(), String> {
+    if !dns_label(&entry.name) {
+        return Err("its name is not a DNS label".to_owned());
+    }
+    if let Some(digest) = &entry.digest {
+        files::check_digest(digest)?;
+    }
+    if let OnFault::Fallback(other) = &entry.on_fault {
+        if other == &entry.name {
+            return Err("on-fault: it can't be its own fallback".to_owned());
+        }
+        if !names.contains(other.as_str()) {
+            return Err(format!("on-fault: the bundle has no plugin {other}"));
+        }
+    }
+    if entry.deadline_ms == Some(0) {
+        return Err("deadline-ms must be more than 0".to_owned());
+    }
+    if entry.instances.is_some_and(|n| n == 0 || n > 16) {
+        return Err("instances must be 1 to 16".to_owned());
+    }
+    if let Given::These(grants) = &entry.grants
+        && let Some(verb) = grants.unknown_verb()
+    {
+        return Err(format!("grants: verb {verb:?} is not known"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "name = \"kubernetes\"\n[[plugin]]\nname = \"one\"\ndigest = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"\nmemory = \"64Mi\"\non-fault = { fallback = \"two\" }\ngrants = \"asked\"\n[plugin.config]\nlimit = 3\n[[plugin]]\nname = \"two\"\nrequired = false\n[plugin.grants]\nevents = true\n";
+
+    #[test]
+    fn reads_a_bundle() {
+        let bundle = Bundle::parse(GOOD, Path::new("k.toml")).unwrap();
+        let one = bundle.plugin("one").unwrap();
+        assert_eq!(one.memory.map(Size::bytes), Some(64 << 20));
+        assert_eq!(one.on_fault, OnFault::Fallback("two".into()));
+        assert_eq!(one.grants, Given::Asked);
+        assert_eq!(one.config["limit"], 3);
+        assert_eq!(one.source(), PathBuf::from("one.wasm"));
+        let two = bundle.plugin("two").unwrap();
+        assert!(!two.required && two.on_fault == OnFault::LastGood);
+        assert_eq!(two.grants, Given::These(Grants { events: true, ..Grants::default() }));
+    }
+
+    #[test]
+    fn names_file_plugin_and_cause() {
+        let table = [
+            ("name = \"two\"", "name = \"one\"", "plugin one is there twice"),
+            ("required = false", "requird = false", "line 13: unknown field `requird`"),
+            ("\"64Mi\"", "\"lots\"", "\"lots\" is not a size"),
+            ("fallback = \"two\"", "fallback = \"three\"", "plugin one: on-fault: the bundle has no plugin three"),
+            ("sha256:0000", "sha256:", "plugin one: digest"),
+            ("grants = \"asked\"", "grants = \"all\"", "grants: \"all\" is neither"),
+            ("events = true", "evnts = true", "unknown field `evnts`"),
+            ("required = false", "instances = 99", "plugin two: instances must be 1 to 16"),
+            ("[[plugin]]", "[[plugins]]", "unknown field `plugins`"),
+        ];
+        for (from, to, want) in table {
+            let text = GOOD.replacen(from, to, 1);
+            let error = Bundle::parse(&text, Path::new("k.toml")).unwrap_err().to_string();
+            assert!(error.starts_with("bundle k.toml: ") && error.contains(want), "{error:?} does not say {want:?}");
+            assert!(!error.contains('\n'));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What a plugin may do. Nothing by default; what holds is what the manifest asks for *and* the bundle gives.
+
+use serde::Deserialize;
+
+use crate::family::KindRef;
+
+/// Verbs on the objects of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectGrant {
+    /// API group; empty for core.
+    pub group: String,
+    /// `Pod`; `*`: every kind of the group.
+    pub kind: String,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `status`, `scale`; `*`: all.
+    pub verbs: Vec<String>,
+}
+
+impl ObjectGrant {
+    fn covers(&self, kind: &KindRef, verb: &str) -> bool {
+        self.group == kind.group
+            && (self.kind == "*" || self.kind == kind.kind)
+            && self.verbs.iter().any(|v| v == "*" || v == verb)
+    }
+}
+
+/// One side of a grant: what a manifest asks for, or what a bundle gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grants {
+    /// Objects.
+    pub objects: Vec<ObjectGrant>,
+    /// Recording Events.
+    pub events: bool,
+    /// Families of plans it may return: `network`.
+    pub plans: Vec<String>,
+    /// Prefixes of links on the node.
+    pub links: Vec<String>,
+    /// Prefixes of nftables tables.
+    pub tables: Vec<String>,
+    /// WASI capabilities with an effect: `filesystem:NAME`, `sockets`.
+    pub wasi: Vec<String>,
+}
+
+/// Every verb that a grant may name.
+pub const VERBS: &[&str] = &["get", "list", "watch", "create", "update", "patch", "delete", "status", "scale", "*"];
+
+impl Grants {
+    fn allows(&self, kind: &KindRef, verb: &str) -> bool {
+        self.objects.iter().any(|grant| grant.covers(kind, verb))
+    }
+
+    /// The first verb that no grant can mean.
+    pub(crate) fn unknown_verb(&self) -> Option<&str> {
+        self.objects.iter().flat_map(|g| &g.verbs).map(String::as_str).find(|v| !VERBS.contains(v))
+    }
+}
+
+/// What holds: asked ∩ given.
+#[derive(Clone, Debug, Default)]
+pub struct Effective {
+    asked: Grants,
+    given: Grants,
+}
+
+impl Effective {
+    /// The grants of a plugin that asks for one and is given the other.
+    pub fn new(asked: Grants, given: Grants) -> Self {
+        Self { asked, given }
+    }
+
+    /// May it use this verb on this kind?
+    pub fn object(&self, kind: &KindRef, verb: &str) -> bool {
+        self.asked.allows(kind, verb) && self.given.allows(kind, verb)
+    }
+
+    /// May it touch any object at all?
+    pub fn any_object(&self) -> bool {
+        !self.asked.objects.is_empty() && !self.given.objects.is_empty()
+    }
+
+    /// May it record Events?
+    pub fn events(&self) -> bool {
+        self.asked.events && self.given.events
+    }
+
+    /// May it return plans of this family?
+    pub fn plan(&self, family: &str) -> bool {
+        both(&self.asked.plans, &self.given.plans).any(|p| p == family)
+    }
+
+    /// Prefixes of links that its plans may name.
+    pub fn links(&self) -> Vec<String> {
+        both(&self.asked.links, &self.given.links).cloned().collect()
+    }
+
+    /// Prefixes of nftables tables that its plans may name.
+    pub fn tables(&self) -> Vec<String> {
+        both(&self.asked.tables, &self.given.tables).cloned().collect()
+    }
+
+    /// WASI capabilities.
+    pub fn wasi(&self) -> Vec<String> {
+        both(&self.asked.wasi, &self.given.wasi).cloned().collect()
+    }
+
+    /// What is asked for and not given, in words, for `gantry bundle check`.
+    pub fn withheld(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        for grant in &self.asked.objects {
+            let kind = KindRef { group: grant.group.clone(), kind: grant.kind.clone() };
+            let missing: Vec<&str> =
+                grant.verbs.iter().map(String::as_str).filter(|verb| !self.given.allows(&kind, verb)).collect();
+            if !missing.is_empty() {
+                out.push(format!("asks for {} on {}, which the bundle does not give", missing.join(", "), text(&kind)));
+            }
+        }
+        if self.asked.events && !self.given.events {
+            out.push("asks for events, which the bundle does not give".to_owned());
+        }
+        let lists = [
+            ("plan", &self.asked.plans, &self.given.plans),
+            ("link", &self.asked.links, &self.given.links),
+            ("table", &self.asked.tables, &self.given.tables),
+            ("wasi", &self.asked.wasi, &self.given.wasi),
+        ];
+        for (what, asked, given) in lists {
+            for name in asked.iter().filter(|name| !given.contains(name)) {
+                out.push(format!("asks for {what} {name}, which the bundle does not give"));
+            }
+        }
+        out
+    }
+}
+
+fn both<'a>(asked: &'a [String], given: &'a [String]) -> impl Iterator<Item = &'a String> {
+    asked.iter().filter(|name| given.contains(name))
+}
+
+/// `Pod`, `Deployment.apps`.
+pub(crate) fn text(kind: &KindRef) -> String {
+    if kind.group.is_empty() { kind.kind.clone() } else { format!("{}.{}", kind.kind, kind.group) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grants(kind: &str, verbs: &[&str]) -> Grants {
+        let verbs = verbs.iter().map(|v| (*v).to_owned()).collect();
+        Grants { objects: vec![ObjectGrant { group: String::new(), kind: kind.into(), verbs }], ..Grants::default() }
+    }
+
+    fn pod() -> KindRef {
+        KindRef { group: String::new(), kind: "Pod".into() }
+    }
+
+    #[test]
+    fn holds_only_what_is_asked_and_given() {
+        let table = [
+            (grants("Pod", &["get"]), grants("Pod", &["get"]), true),
+            (grants("Pod", &["get"]), grants("*", &["*"]), true),
+            (grants("Pod", &["list"]), grants("*", &["*"]), false),
+            (grants("Pod", &["get"]), grants("Node", &["get"]), false),
+            (grants("Pod", &["get"]), Grants::default(), false),
+        ];
+        for (asked, given, want) in table {
+            assert_eq!(Effective::new(asked.clone(), given.clone()).object(&pod(), "get"), want, "{asked:?} {given:?}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_withheld() {
+        let asked = Grants { events: true, wasi: vec!["sockets".into()], ..grants("Pod", &["get", "delete"]) };
+        let notes = Effective::new(asked, grants("Pod", &["get"])).withheld();
+        assert_eq!(
+            notes,
+            [
+                "asks for delete on Pod, which the bundle does not give",
+                "asks for events, which the bundle does not give",
+                "asks for wasi sockets, which the bundle does not give",
+            ]
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! What a running instance sees of the host: its log, its configuration, the objects it is granted, and a WASI with
+//! nothing behind it.
+
+mod limits;
+mod log;
+mod objects;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+pub(crate) use limits::Limits;
+pub(crate) use log::{Lines, Logger};
+
+use crate::bindings::platform::gantry::plugin as wit;
+use crate::family::Objects;
+use crate::grants::Effective;
+use crate::instance::{Health, Meter};
+
+/// What all instances of a plugin have in common.
+pub(crate) struct Plugin {
+    pub name: String,
+    pub version: String,
+    /// JSON.
+    pub config: String,
+    pub grants: Effective,
+    pub objects: Arc<dyn Objects>,
+    /// Directories on the host by the name under which the guest sees them.
+    pub directories: Vec<(String, PathBuf)>,
+    pub sockets: bool,
+    /// Bytes that one instance may have.
+    pub memory: u64,
+    pub deadline: std::time::Duration,
+    pub logger: Arc<Logger>,
+    pub health: Health,
+}
+
+/// The data of one store.
+pub(crate) struct Host {
+    pub plugin: Arc<Plugin>,
+    pub limits: Limits,
+    pub lines: Lines,
+    pub meter: Arc<Meter>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl Host {
+    pub(crate) fn new(plugin: Arc<Plugin>) -> wasmtime::Result<Self> {
+        let lines = Lines::default();
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(plugin.logger.stream(lines.clone(), "stdout"));
+        wasi.stderr(plugin.logger.stream(lines.clone(), "stderr"));
+        for (name, path) in &plugin.directories {
+            wasi.preopened_dir(path, format!("/{name}"), FsPerms::ReadWrite)?;
+        }
+        if plugin.sockets {
+            wasi.inherit_network().allow_ip_name_lookup(true);
+        } else {
+            wasi.allow_tcp(false).allow_udp(false);
+        }
+        Ok(Self {
+            limits: Limits::new(plugin.memory),
+            lines,
+            meter: Arc::new(Meter::new(plugin.deadline)),
+            wasi: wasi.build(),
+            table: ResourceTable::new(),
+            plugin,
+        })
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl wit::types::Host for Host {}
+impl wit::plan::Host for Host {}
+
+impl wit::config::Host for Host {
+    fn get(&mut self) -> wasmtime::Result<String> {
+        Ok(self.plugin.config.clone())
+    }
+}
+
+impl wit::log::Host for Host {
+    fn write(&mut self, level: wit::log::Level, target: String, message: String) -> wasmtime::Result<()> {
+        self.plugin.logger.write(&self.lines, level, &target, &message);
+        Ok(())
+    }
+}

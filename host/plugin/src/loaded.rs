@@ -1,0 +1,163 @@
+//! A loaded plugin: what the binary hands to the loops.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use wasmtime::component::InstancePre;
+
+use crate::adapter::{ControllerPool, NetworkInstance, SchedulerInstance, SinkInstance, worlds};
+use crate::bundle::{Entry, OnFault};
+use crate::engine::Ticker;
+use crate::family::{Controller, Network, Scheduler, Sink};
+use crate::grants::Effective;
+use crate::host::{Host, Plugin};
+use crate::instance::{Recipe, Report, World};
+use crate::manifest::{Family, Manifest};
+
+/// A plugin that was loaded. No instance exists until a family is asked for and called.
+pub struct Loaded {
+    plugin: Arc<Plugin>,
+    manifest: Manifest,
+    digest: String,
+    file: PathBuf,
+    entry: Entry,
+    linked: Linked,
+    controller: Option<Arc<dyn Controller>>,
+}
+
+/// The exports of each family that the plugin has.
+#[derive(Default)]
+pub(crate) struct Linked {
+    controller: Option<Arc<Recipe<worlds::Controller>>>,
+    scheduler: Option<Arc<Recipe<worlds::Scheduler>>>,
+    network: Option<Arc<Recipe<worlds::Network>>>,
+    sink: Option<Arc<Recipe<worlds::Sink>>>,
+}
+
+impl Linked {
+    pub(crate) fn add(
+        &mut self,
+        family: Family,
+        pre: InstancePre<Host>,
+        plugin: Arc<Plugin>,
+        ticker: Arc<Ticker>,
+    ) -> wasmtime::Result<()> {
+        match family {
+            Family::Controller => self.controller = Some(recipe(pre, plugin, ticker)?),
+            Family::Scheduler => self.scheduler = Some(recipe(pre, plugin, ticker)?),
+            Family::Network => self.network = Some(recipe(pre, plugin, ticker)?),
+            Family::Sink => self.sink = Some(recipe(pre, plugin, ticker)?),
+        }
+        Ok(())
+    }
+
+    /// Whether a component has a family's exports.
+    pub(crate) fn probe(family: Family, pre: InstancePre<Host>) -> wasmtime::Result<()> {
+        match family {
+            Family::Controller => worlds::Controller::pre(pre).map(drop),
+            Family::Scheduler => worlds::Scheduler::pre(pre).map(drop),
+            Family::Network => worlds::Network::pre(pre).map(drop),
+            Family::Sink => worlds::Sink::pre(pre).map(drop),
+        }
+    }
+}
+
+fn recipe<W: World>(
+    pre: InstancePre<Host>,
+    plugin: Arc<Plugin>,
+    ticker: Arc<Ticker>,
+) -> wasmtime::Result<Arc<Recipe<W>>> {
+    Ok(Arc::new(Recipe { plugin, pre: W::pre(pre)?, ticker }))
+}
+
+impl Loaded {
+    pub(crate) fn new(
+        plugin: Arc<Plugin>,
+        manifest: Manifest,
+        digest: String,
+        file: PathBuf,
+        entry: Entry,
+        linked: Linked,
+        instances: u32,
+    ) -> Self {
+        let controller = linked.controller.clone().map(|recipe| {
+            let pool: Arc<dyn Controller> = Arc::new(ControllerPool::new(recipe, instances));
+            pool
+        });
+        Self { plugin, manifest, digest, file, entry, linked, controller }
+    }
+
+    /// The plugin's name.
+    pub fn name(&self) -> &str {
+        &self.manifest.name
+    }
+
+    /// Its version.
+    pub fn version(&self) -> &str {
+        &self.manifest.version
+    }
+
+    /// `sha256:…` of the component.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The component's file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// What it says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// What the bundle says about it.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// What follows when it fails again and again. `Halt` is the engine's to carry out, a fallback the caller's.
+    pub fn on_fault(&self) -> &OnFault {
+        &self.entry.on_fault
+    }
+
+    /// What it may do.
+    pub fn grants(&self) -> &Effective {
+        &self.plugin.grants
+    }
+
+    /// The plugin as a controller. Everyone gets the same pool of instances.
+    pub fn controller(&self) -> Option<Arc<dyn Controller>> {
+        self.controller.clone()
+    }
+
+    /// The plugin as a placement policy. Each call gives another, with its own instance and tables.
+    pub fn scheduler(&self) -> Option<Box<dyn Scheduler>> {
+        let recipe = self.linked.scheduler.clone()?;
+        Some(Box::new(SchedulerInstance::new(recipe)))
+    }
+
+    /// The plugin as a pod network. Each call gives another, with its own instance.
+    pub fn network(&self) -> Option<Box<dyn Network>> {
+        let recipe = self.linked.network.clone()?;
+        Some(Box::new(NetworkInstance::new(recipe)))
+    }
+
+    /// The plugin as a destination of records. Each call gives another, with its own instance.
+    pub fn sink(&self) -> Option<Box<dyn Sink>> {
+        let recipe = self.linked.sink.clone()?;
+        Some(Box::new(SinkInstance::new(recipe)))
+    }
+
+    /// How it does now.
+    pub fn health(&self) -> Report {
+        self.plugin.health.report()
+    }
+
+    /// Changes with every fault and every change of state; the value itself means nothing.
+    pub fn health_changes(&self) -> watch::Receiver<u64> {
+        self.plugin.health.changes()
+    }
+}
