@@ -24,7 +24,8 @@ pub fn list<T: DeserializeOwned>(query: &Query) -> Result<Vec<T>> {
     parse(&host::list(query)?).map_err(|e| e.context(&query.kind))
 }
 
-/// Some fields of objects, one row each, in key order. `Row` is a tuple with one member per pointer, `Option` where the
+/// Some fields of objects, one row each, in key order. A step of a pointer may be `key=value` on an array
+/// (`/status/conditions/type=Ready/status`). `Row` is a tuple with one member per pointer, `Option` where the
 /// field may be absent. Prefer it to `list` for kinds with many objects: a row costs bytes where an object costs
 /// kilobytes.
 ///
@@ -104,6 +105,12 @@ impl Query {
     pub fn owner(mut self, uid: impl Into<String>) -> Self {
         self.owner = Some(uid.into());
         self
+    }
+
+    /// Only without a controller: those that may be adopted.
+    #[must_use]
+    pub fn orphans(self) -> Self {
+        self.owner("")
     }
 
     /// Only with these labels, in the Kubernetes syntax; `LabelSelector::to_string` makes it.

@@ -35,7 +35,7 @@ impl State {
         for object in self.all(&query.kind) {
             let meta = meta(object);
             let chosen = (query.namespace.is_empty() || meta.namespace == query.namespace)
-                && query.owner.as_ref().is_none_or(|uid| meta.owner_references.iter().any(|o| o.uid == *uid))
+                && query.owner.as_ref().is_none_or(|uid| owned(&meta, uid))
                 && labels.matches(&meta.labels)
                 && select::fields(&query.field_selector, object)?;
             if chosen {
@@ -257,8 +257,28 @@ fn waits_for_node(object: &Value) -> bool {
 fn project(object: &Value, fields: &[String]) -> Value {
     match fields {
         [] => object.clone(),
-        fields => fields.iter().map(|pointer| object.pointer(pointer).cloned().unwrap_or_default()).collect(),
+        fields => fields.iter().map(|pointer| find(object, pointer).cloned().unwrap_or_default()).collect(),
     }
+}
+
+/// No uid: objects without a controller.
+fn owned(meta: &ObjectMeta, uid: &str) -> bool {
+    match uid {
+        "" => meta.controller().is_none(),
+        uid => meta.owner_references.iter().any(|owner| owner.uid == uid),
+    }
+}
+
+/// The value at a pointer whose steps may be `key=value` on arrays.
+fn find<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
+    pointer.split('/').skip(1).try_fold(object, |value, step| match (value, step.split_once('=')) {
+        (Value::Array(elements), Some((key, wanted))) => elements.iter().find(|element| match element.get(key) {
+            Some(Value::String(text)) => text == wanted,
+            Some(plain @ (Value::Bool(_) | Value::Number(_))) => plain.to_string().as_str() == wanted,
+            _ => false,
+        }),
+        _ => value.pointer(&format!("/{step}")),
+    })
 }
 
 /// All but metadata and status: what a generation counts.
@@ -282,4 +302,26 @@ fn set(object: &mut Value, field: &str, value: Option<Value>) {
 fn written(object: &Value) -> Written {
     let meta = meta(object);
     Written { name: meta.name, uid: meta.uid, resource_version: meta.resource_version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_pick_array_elements_by_a_member() {
+        let pod = json!({
+            "metadata": {"annotations": {"a.io/b": "c"}, "ownerReferences": [{"uid": "1"}, {"uid": "2", "controller": true}]},
+            "status": {"conditions": [{"type": "Initialized", "status": "True"}, {"type": "Ready", "status": "False"}]},
+        });
+        let fields = [
+            "/metadata/annotations/a.io~1b",
+            "/metadata/ownerReferences/0/uid",
+            "/metadata/ownerReferences/controller=true/uid",
+            "/status/conditions/type=Ready/status",
+            "/status/conditions/type=Gone/status",
+        ];
+        let row = project(&pod, &fields.map(String::from));
+        assert_eq!(row, json!(["c", "1", "2", "False", null]));
+    }
 }
