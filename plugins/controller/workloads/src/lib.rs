@@ -1,1 +1,13 @@
+//! Deployments and ReplicaSets.
+//!
+//! Both are controllers of the same shape: `pass` reads a snapshot through the host and makes the writes, pure functions
+//! in between decide. Nothing is remembered from one pass to the next, so a pass after a crash is like any other.
 
+pub mod claim;
+pub mod controller;
+pub mod deployment;
+pub mod namespace;
+pub mod object;
+pub mod replicaset;
+
+gantry_sdk::plugin!(manifest: "manifest.toml", controller: controller::Workloads);
