@@ -18,6 +18,9 @@ const META: &str = "meta.json";
 struct Meta {
     format: u32,
     database: u32,
+    /// A revision that was surely reached.
+    #[serde(default)]
+    revision: u64,
 }
 
 /// A directory that this process has for itself.
@@ -25,6 +28,7 @@ pub(super) struct Directory {
     path: PathBuf,
     /// The number of the database that counts; `None` in a new directory.
     current: Option<u32>,
+    reached: u64,
     _lock: File,
 }
 
@@ -34,12 +38,13 @@ impl Directory {
         // The objects include secrets, so nobody else may read them.
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| format!("can't make it: {e}"))?;
         let lock = lock(path)?;
-        let current = match fs::read(path.join(META)) {
-            Ok(bytes) => Some(number(&bytes)?),
+        let meta = match fs::read(path.join(META)) {
+            Ok(bytes) => Some(parse(&bytes)?),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(format!("can't read {META}: {e}")),
         };
-        let directory = Self { path: path.to_owned(), current, _lock: lock };
+        let (current, reached) = (meta.as_ref().map(|m| m.database), meta.as_ref().map_or(0, |m| m.revision));
+        let directory = Self { path: path.to_owned(), current, reached, _lock: lock };
         directory.check()?;
         Ok(directory)
     }
@@ -68,8 +73,22 @@ impl Directory {
 
     /// Lets the database of this number count from now on, whatever happens.
     pub(super) fn switch(&mut self, n: u32) -> Result<(), String> {
-        self.replace_meta(&Meta { format: FORMAT, database: n }).map_err(|e| format!("can't write {META}: {e}"))?;
+        self.replace_meta(Meta { format: FORMAT, database: n, revision: self.reached })?;
         self.current = Some(n);
+        Ok(())
+    }
+
+    /// A revision that was surely reached. sled drops what comes after a damaged place without a word; a database that
+    /// ends before this revision has lost something.
+    pub(super) fn reached(&self) -> u64 {
+        self.reached
+    }
+
+    /// Notes that this revision is durable. Not done for every write: it is a safeguard, not a record.
+    pub(super) fn mark(&mut self, revision: u64) -> Result<(), String> {
+        let Some(database) = self.current.filter(|_| revision != self.reached) else { return Ok(()) };
+        self.replace_meta(Meta { format: FORMAT, database, revision })?;
+        self.reached = revision;
         Ok(())
     }
 
@@ -101,13 +120,16 @@ impl Directory {
         Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("db-")?.parse().ok()).collect())
     }
 
-    fn replace_meta(&self, meta: &Meta) -> io::Result<()> {
-        let new = self.path.join("meta.json.new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(meta)?)?;
-        file.sync_all()?;
-        fs::rename(&new, self.path.join(META))?;
-        sync(&self.path)
+    fn replace_meta(&self, meta: Meta) -> Result<(), String> {
+        let write = || {
+            let new = self.path.join("meta.json.new");
+            let mut file = File::create(&new)?;
+            file.write_all(&serde_json::to_vec(&meta)?)?;
+            file.sync_all()?;
+            fs::rename(&new, self.path.join(META))?;
+            sync(&self.path)
+        };
+        write().map_err(|e: io::Error| format!("can't write {META}: {e}"))
     }
 }
 
@@ -141,7 +163,7 @@ fn lock(path: &Path) -> Result<File, String> {
     Ok(lock)
 }
 
-fn number(meta: &[u8]) -> Result<u32, String> {
+fn parse(meta: &[u8]) -> Result<Meta, String> {
     let value: serde_json::Value = serde_json::from_slice(meta).unwrap_or_default();
     // The version is looked at first: a newer format may keep its other fields otherwise.
     match value.get("format").and_then(serde_json::Value::as_u64) {
@@ -149,7 +171,6 @@ fn number(meta: &[u8]) -> Result<u32, String> {
             "its format is {format}, written by a newer release; this one reads up to {FORMAT}: start the newer release"
         )),
         _ => serde_json::from_value(value)
-            .map(|meta: Meta| meta.database)
             .map_err(|e| format!("damaged: {META} can't be read ({e}); restore the directory from a backup")),
     }
 }

@@ -33,11 +33,20 @@ pub(super) fn load(options: &Options) -> Result<Loaded, String> {
     let mut log = Log::new(options.log_events, options.log_bytes);
     let content = database
         .read(|revision, bytes| {
+            // A number is never left out, so after the floor a gap is a loss.
+            if revision > floor && revision != memory.revision() + 1 {
+                return Err(format!("revision {} is missing", memory.revision() + 1));
+            }
             let entry = codec::decode(bytes).ok_or_else(|| format!("revision {revision} is not whole"))?;
             take_in(&memory, &mut log, floor, revision, entry);
             Ok(())
         })
         .map_err(damaged)?;
+    if memory.revision() < directory.reached() {
+        let (end, reached) = (memory.revision(), directory.reached());
+        return Err(damaged(format!("the database ends at revision {end}, and {reached} had been reached")));
+    }
+    directory.mark(memory.revision())?;
     let database = shrink(options, &mut directory, database, content);
     // What does not count only wastes space; the next start tries again.
     directory.sweep().unwrap_or_else(|e| tracing::warn!("{e}"));

@@ -9,6 +9,8 @@ mod database;
 mod directory;
 mod load;
 mod scratch;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::PathBuf;
@@ -24,8 +26,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::memory::Memory;
 use crate::{Error, Op, Page, Range, Store, Watch, Write};
+use load::Loaded;
 use scratch::Scratch;
-use writer::{Message, Request, Writer};
+use writer::{Message, Request, Waiter, Writer};
 
 /// How an embedded store is opened.
 #[derive(Clone, Debug)]
@@ -114,6 +117,10 @@ impl Sled {
     fn start(options: Options, scratch: Option<Scratch>) -> Result<Self, Error> {
         let loaded =
             load::load(&options).map_err(|reason| Error::Open { path: options.path.display().to_string(), reason })?;
+        Self::run(loaded, options, scratch)
+    }
+
+    fn run(loaded: Loaded, options: Options, scratch: Option<Scratch>) -> Result<Self, Error> {
         let memory = Arc::clone(&loaded.memory);
         let health = Arc::new(Health::default());
         let (queue, messages) = mpsc::channel(options.queue.max(1));
@@ -192,13 +199,12 @@ impl Store for Sled {
         };
         let room = self.room(size).await?;
         let (done, answer) = oneshot::channel();
-        self.enqueue(Message::Write(Box::new(Request { write, size, done, _room: room }))).await?;
+        self.enqueue(Message::Write(Box::new(Request { write, size, waiter: Waiter { done, _room: room } }))).await?;
         // No answer at all: the writer ended with this request still queued, so it was not made.
         answer.await.unwrap_or_else(|_| Err(self.health.reason()))
     }
 
     fn watch(&self, resource: &Resource, from: Option<u64>) -> Result<Box<dyn Watch>, Error> {
-        self.health.check()?;
         Ok(Box::new(self.memory.watch(resource, from)?))
     }
 

@@ -17,6 +17,9 @@ use crate::{Error, Event, Expect, Op, Write};
 /// A group ends when it has this many bytes: sled keeps a batch in memory until all of it is written.
 const GROUP_BYTES: usize = 4 << 20;
 
+/// After so many revisions the directory notes how far they got.
+const MARK_EVERY: u64 = 10_000;
+
 pub(super) enum Message {
     Write(Box<Request>),
     /// Answered when the database is closed.
@@ -28,12 +31,17 @@ pub(super) struct Request {
     pub(super) write: Write,
     /// Bytes of the object.
     pub(super) size: usize,
+    pub(super) waiter: Waiter,
+}
+
+/// Who waits for the answer.
+pub(super) struct Waiter {
     pub(super) done: oneshot::Sender<Result<Arc<Record>, Error>>,
-    /// Its place in the queue, freed with it.
+    /// The place in the queue, freed with the answer.
     pub(super) _room: OwnedSemaphorePermit,
 }
 
-type Answer = (oneshot::Sender<Result<Arc<Record>, Error>>, Result<Arc<Record>, Error>);
+type Answer = (Waiter, Result<Arc<Record>, Error>);
 
 pub(super) struct Writer {
     memory: Arc<Memory>,
@@ -43,15 +51,15 @@ pub(super) struct Writer {
     max_group: usize,
     /// The last revision given out.
     revision: u64,
-    /// Let go after the disk.
-    _directory: Option<Directory>,
+    /// Let go after the disk. A test's disk has none.
+    directory: Option<Directory>,
 }
 
 impl Writer {
     pub(super) fn new(loaded: Loaded, health: Arc<Health>, max_group: usize) -> Self {
         let Loaded { memory, log, disk, directory } = loaded;
         let revision = memory.revision();
-        Self { memory, log, disk, health, max_group, revision, _directory: directory }
+        Self { memory, log, disk, health, max_group, revision, directory }
     }
 
     /// Works until it is told to close or nobody can send any more.
@@ -64,9 +72,11 @@ impl Writer {
             metrics::gauge!("gantry_store_queue_depth").set(messages.len() as f64);
             if !group.is_empty() {
                 self.commit(group);
+                self.mark(MARK_EVERY);
             }
             closing = close;
         }
+        self.mark(1);
         drop(self);
         // What is still queued is dropped with the queue, and its senders learn that it was not made.
         drop(messages);
@@ -79,7 +89,7 @@ impl Writer {
     fn commit(&mut self, requests: Vec<Request>) {
         metrics::histogram!("gantry_store_group_size").record(requests.len() as f64);
         let mut group = Group::default();
-        let answers = requests.into_iter().map(|request| (request.done, self.stage(request.write, &mut group)));
+        let answers = requests.into_iter().map(|request| (request.waiter, self.stage(request.write, &mut group)));
         // Refusals wait for the flush too: one may be due to a write of this group that is not durable yet.
         let answers: Vec<Answer> = answers.collect();
         match self.persist(group.changes) {
@@ -87,8 +97,18 @@ impl Writer {
             Err(reason) => {
                 tracing::error!("the store's disk failed, all writes are refused from now on: {reason}");
                 let _ = self.health.failure.set(reason);
-                answers.into_iter().for_each(|(done, _)| reply((done, Err(self.health.reason()))));
+                answers.into_iter().for_each(|(waiter, _)| reply((waiter, Err(self.health.reason()))));
             }
+        }
+    }
+
+    /// Notes how far the revisions got, if it is at least so many further than last time.
+    fn mark(&mut self, step: u64) {
+        let durable = self.memory.revision();
+        if let Some(directory) = &mut self.directory
+            && durable >= directory.reached().saturating_add(step)
+        {
+            directory.mark(durable).unwrap_or_else(|e| tracing::warn!("{e}"));
         }
     }
 
@@ -184,7 +204,7 @@ fn events(changes: &[Change]) -> Vec<&Event> {
     changes.iter().map(|(_, event)| &**event).collect()
 }
 
-fn reply((done, result): Answer) {
+fn reply((waiter, result): Answer) {
     // The one who asked may have gone; the write stands.
-    let _ = done.send(result);
+    let _ = waiter.done.send(result);
 }
