@@ -14,6 +14,7 @@ pub mod record;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod table;
 pub mod validate;
 
 pub use key::Key;

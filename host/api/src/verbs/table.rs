@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gantry_model::status::Cause;
-use gantry_model::{Kind, Record, Status};
+use gantry_model::{Kind, Record, Status, table};
 use serde_json::{Value, json};
 
 use super::list::append_metadata;
@@ -97,21 +97,3 @@ fn append_row(kind: &Kind, record: &Record, include: Include, out: &mut Vec<u8>)
     }
     out.push(b'}');
 }
-
-mod shim {
-    use super::*;
-
-    pub(super) fn columns(kind: &Kind) -> Vec<Value> {
-        let column = |name: &str, type_: &str, format: &str, priority: i32| json!({ "name": name, "type": type_, "format": format, "description": name, "priority": priority });
-        let own = kind.columns.iter().map(|c| column(&c.name, &c.type_, &c.format, c.priority));
-        std::iter::once(column("Name", "string", "name", 0)).chain(own).collect()
-    }
-
-    pub(super) fn row(kind: &Kind, object: &Value, _now: jiff::Timestamp) -> Vec<Value> {
-        let at =
-            |path: &str| path.split('.').filter(|p| !p.is_empty()).try_fold(object, |at, part| at.get(part)).cloned();
-        let own = kind.columns.iter().map(|c| at(&c.json_path).unwrap_or_default());
-        std::iter::once(at(".metadata.name").unwrap_or_default()).chain(own).collect()
-    }
-}
-use shim as table;
