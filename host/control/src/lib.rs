@@ -1,1 +1,13 @@
+//! The loops of the control plane: what wakes plugins, what plugins may ask for, and the mechanisms that need no
+//! policy (garbage collection, namespaces, node leases). Nothing here knows what a workload kind means.
 
+pub mod backoff;
+pub mod bootstrap;
+pub mod follow;
+pub mod gc;
+pub mod namespaces;
+pub mod nodes;
+pub mod objects;
+pub mod queue;
+pub mod reconcile;
+pub mod recorder;

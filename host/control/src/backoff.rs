@@ -1,0 +1,44 @@
+//! How long to wait after failures.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+/// Doubling waits with a bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    /// After the first failure.
+    pub first: Duration,
+    /// Never more than this.
+    pub most: Duration,
+}
+
+impl Backoff {
+    /// For keys of a loop: Kubernetes' controllers begin at 5 ms and stop at 1,000 s; here the end is five minutes, since
+    /// an operator who mends a plugin does not wait longer.
+    pub const KEYS: Self = Self { first: Duration::from_millis(10), most: Duration::from_secs(300) };
+
+    /// For a loop's own connections: watches, a plugin that is away.
+    pub const LOOPS: Self = Self { first: Duration::from_millis(50), most: Duration::from_secs(10) };
+
+    /// The wait after so many failures in a row, with up to a fifth more at random so that keys that failed together
+    /// do not come back together.
+    pub fn after(&self, failures: u32) -> Duration {
+        let doubled = self.first.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+        doubled.min(self.most).mul_f64(1.0 + rand::rng().random_range(0.0..0.2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_bound() {
+        let backoff = Backoff { first: Duration::from_millis(10), most: Duration::from_secs(1) };
+        for (failures, least) in [(1, 10), (2, 20), (5, 160), (8, 1000), (100, 1000)] {
+            let wait = backoff.after(failures).as_millis();
+            assert!((least..=least * 6 / 5).contains(&wait), "{failures}: {wait}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Nodes that fall silent: a Lease that is not renewed makes a Node's condition unknown and taints it; pods that do not
+//! tolerate the taint are deleted when their time is over. Pods of nodes that no longer exist are removed.
+//! See <https://kubernetes.io/docs/concepts/architecture/nodes/#heartbeats>.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_model::status::Reason;
+use gantry_model::{Key, Kind, Record, Status};
+use gantry_objects::{DeleteOptions, Objects, Patch, Preconditions, Subresource, WriteOptions};
+use gantry_store::Range;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::recorder::{self, Recorder, Severity};
+
+const MANAGER: &str = "gantry-nodes";
+const LEASES: &str = "kube-node-lease";
+const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
+
+/// How patient the control plane is with nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How often nodes are looked at.
+    pub every: Duration,
+    /// Silence longer than this makes a node unknown (Kubernetes: 40 s).
+    pub grace: Duration,
+    /// How long a pod stays bound to an unreachable or unready node without a toleration of its own (Kubernetes: 300 s).
+    pub eviction: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(5), grace: Duration::from_secs(40), eviction: Duration::from_secs(300) }
+    }
+}
+
+/// Runs for ever.
+pub async fn run(objects: Objects, recorder: Recorder, options: Options) {
+    let kinds = objects.kinds();
+    let (Some(node), Some(pod), Some(lease)) =
+        (kinds.by_kind("", "Node"), kinds.by_kind("", "Pod"), kinds.by_kind("coordination.k8s.io", "Lease"))
+    else {
+        return;
+    };
+    let mut monitor = Monitor { objects: objects.clone(), recorder, options, node, pod, lease, seen: HashMap::new() };
+    let mut tick = tokio::time::interval(options.every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        monitor.pass(Timestamp::now(), std::time::Instant::now()).await;
+    }
+}
+
+struct Monitor {
+    objects: Objects,
+    recorder: Recorder,
+    options: Options,
+    node: Arc<Kind>,
+    pod: Arc<Kind>,
+    lease: Arc<Kind>,
+    /// By node: the lease's revision and when it was first seen by this process. Clocks of nodes do not matter, and a
+    /// control plane that was away gives every node its whole grace again.
+    seen: HashMap<String, (u64, std::time::Instant)>,
+}
+
+impl Monitor {
+    async fn pass(&mut self, now: Timestamp, clock: std::time::Instant) {
+        let nodes = self.all(&self.node);
+        self.seen.retain(|name, _| nodes.iter().any(|node| node.meta.name == *name));
+        for node in &nodes {
+            let silent = self.silent(node, clock);
+            if let Err(error) = self.judge(node, silent, now).await {
+                tracing::warn!(node = node.meta.name, %error, "can't update a node's condition");
+            }
+        }
+        if let Err(error) = self.remove_homeless(&nodes).await {
+            tracing::warn!(%error, "can't remove a pod of a node that is gone");
+        }
+    }
+
+    fn all(&self, kind: &Kind) -> Vec<Arc<Record>> {
+        let range = Range { resource: kind.resource(), namespace: None, after: None, limit: 0 };
+        self.objects.store().list(&range).records
+    }
+
+    fn silent(&mut self, node: &Record, clock: std::time::Instant) -> bool {
+        let name = &node.meta.name;
+        let lease = self.objects.store().get(&Key::new(self.lease.resource(), LEASES, name));
+        let revision = lease.map_or(0, |lease| lease.revision);
+        let (seen, at) = self.seen.entry(name.clone()).or_insert((revision, clock));
+        if *seen != revision {
+            (*seen, *at) = (revision, clock);
+        }
+        clock.duration_since(*at) > self.options.grace
+    }
+
+    async fn judge(&self, node: &Record, silent: bool, now: Timestamp) -> Result<(), Status> {
+        let object = node.value();
+        let status = condition(&object, "Ready").and_then(|c| c.get("status")?.as_str()).unwrap_or("Unknown");
+        let known = if silent && status != "Unknown" {
+            self.mark_unknown(node, &object, now).await?;
+            "Unknown"
+        } else {
+            status
+        };
+        let wanted = match known {
+            "True" => None,
+            "False" => Some(NOT_READY),
+            _ if silent => Some(UNREACHABLE),
+            // A node that has just registered says soon how it is.
+            _ => None,
+        };
+        self.taint(node, &object, wanted, now).await?;
+        self.evict(&node.meta.name, now).await
+    }
+
+    async fn mark_unknown(&self, node: &Record, object: &Value, now: Timestamp) -> Result<(), Status> {
+        let mut conditions = object.pointer("/status/conditions").cloned().unwrap_or_else(|| json!([]));
+        for condition in conditions.as_array_mut().into_iter().flatten() {
+            if let Some(map) = condition.as_object_mut() {
+                map.insert("status".to_owned(), json!("Unknown"));
+                map.insert("reason".to_owned(), json!("NodeStatusUnknown"));
+                map.insert("message".to_owned(), json!("the node agent stopped posting node status"));
+                map.insert("lastTransitionTime".to_owned(), json!(format!("{now:.0}")));
+            }
+        }
+        let patch = json!({"status": {"conditions": conditions}});
+        self.patch_node(node, patch, Subresource::Status).await?;
+        let about = recorder::about(&self.node, node);
+        let message = format!("node {} is silent: its status is unknown", node.meta.name);
+        self.recorder.tell(about, Severity::Warning, MANAGER, "NodeNotReady", message);
+        Ok(())
+    }
+
+    /// Brings the two taints into line with what is wanted; taints of others stay.
+    async fn taint(&self, node: &Record, object: &Value, wanted: Option<&str>, now: Timestamp) -> Result<(), Status> {
+        let taints: Vec<Value> = object.pointer("/spec/taints").and_then(Value::as_array).cloned().unwrap_or_default();
+        let key = |taint: &Value| taint.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let ours = |taint: &Value| [UNREACHABLE, NOT_READY].contains(&key(taint).as_str());
+        let has = |effect: &str| {
+            taints
+                .iter()
+                .any(|t| Some(key(t).as_str()) == wanted && t.get("effect").and_then(Value::as_str) == Some(effect))
+        };
+        let right = match wanted {
+            Some(_) => has("NoSchedule") && has("NoExecute") && taints.iter().filter(|t| ours(t)).count() == 2,
+            None => !taints.iter().any(ours),
+        };
+        if right {
+            return Ok(());
+        }
+        let mut left: Vec<Value> = taints.iter().filter(|t| !ours(t)).cloned().collect();
+        if let Some(key) = wanted {
+            left.push(json!({"key": key, "effect": "NoSchedule"}));
+            left.push(json!({"key": key, "effect": "NoExecute", "timeAdded": format!("{now:.0}")}));
+        }
+        self.patch_node(node, json!({"spec": {"taints": left}}), Subresource::None).await
+    }
+
+    async fn patch_node(&self, node: &Record, patch: Value, subresource: Subresource) -> Result<(), Status> {
+        let preconditions = Preconditions { uid: Some(node.meta.uid.clone()), resource_version: None };
+        let options =
+            WriteOptions { manager: MANAGER.to_owned(), preconditions, subresource, ..WriteOptions::default() };
+        match self.objects.patch(&self.node, "", &node.meta.name, Patch::Merge(patch), &options).await {
+            Err(e) if e.reason != Reason::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes pods whose time on a tainted node is over.
+    async fn evict(&self, node: &str, now: Timestamp) -> Result<(), Status> {
+        let Some(node) = self.objects.store().get(&Key::new(self.node.resource(), "", node)) else { return Ok(()) };
+        let taints: Vec<Value> =
+            node.value().pointer("/spec/taints").and_then(Value::as_array).cloned().unwrap_or_default();
+        let executing: Vec<&Value> =
+            taints.iter().filter(|t| t.get("effect").and_then(Value::as_str) == Some("NoExecute")).collect();
+        if executing.is_empty() {
+            return Ok(());
+        }
+        for pod in self.objects.store().indexed(&self.pod.resource(), "spec.nodeName", &node.meta.name) {
+            if pod.meta.deletion_timestamp.is_some() {
+                continue;
+            }
+            let object = pod.value();
+            if executing.iter().any(|taint| over(taint, &object, now, self.options.eviction)) {
+                let about = recorder::about(&self.pod, &pod);
+                let message = format!("deleting pod: it does not tolerate the taints of node {}", node.meta.name);
+                self.recorder.tell(about, Severity::Normal, MANAGER, "TaintManagerEviction", message);
+                self.delete_pod(&pod, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pods bound to nodes that are gone have nobody who could end them.
+    async fn remove_homeless(&self, nodes: &[Arc<Record>]) -> Result<(), Status> {
+        for pod in self.all(&self.pod) {
+            let home = pod.field("spec.nodeName");
+            if home.is_empty() || nodes.iter().any(|node| node.meta.name == home) {
+                continue;
+            }
+            // The list of nodes is older than the pod may be.
+            if self.objects.store().get(&Key::new(self.node.resource(), "", home)).is_none() {
+                self.delete_pod(&pod, Some(0)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_pod(&self, pod: &Record, grace_seconds: Option<i64>) -> Result<(), Status> {
+        let preconditions = Preconditions { uid: Some(pod.meta.uid.clone()), resource_version: None };
+        let options = DeleteOptions { grace_seconds, preconditions, ..DeleteOptions::default() };
+        match self.objects.delete(&self.pod, &pod.meta.namespace, &pod.meta.name, &options).await {
+            Err(e) if !matches!(e.reason, Reason::NotFound | Reason::Conflict) => Err(e),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a pod's time with a NoExecute taint is over. A pod without a matching toleration has the default patience for
+/// the two taints of silent nodes, as Kubernetes' admission would have given it, and none for others.
+fn over(taint: &Value, pod: &Value, now: Timestamp, patience: Duration) -> bool {
+    let text = |v: &Value, key: &str| v.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let added = taint.get("timeAdded").and_then(Value::as_str).and_then(|t| t.parse().ok()).unwrap_or(now);
+    let tolerates = |toleration: &&Value| {
+        let (key, operator, effect) =
+            (text(toleration, "key"), text(toleration, "operator"), text(toleration, "effect"));
+        (effect.is_empty() || effect == "NoExecute")
+            && (key == text(taint, "key") || (key.is_empty() && operator == "Exists"))
+            && (operator == "Exists" || text(toleration, "value") == text(taint, "value"))
+    };
+    let tolerations = pod.pointer("/spec/tolerations").and_then(Value::as_array);
+    let matching: Vec<&Value> = tolerations.into_iter().flatten().filter(tolerates).collect();
+    let seconds = match matching.as_slice() {
+        [] if [UNREACHABLE, NOT_READY].contains(&text(taint, "key").as_str()) => Some(patience),
+        [] => Some(Duration::ZERO),
+        // The shortest counts; one without a time tolerates for ever.
+        some => some
+            .iter()
+            .filter_map(|t| t.get("tolerationSeconds").and_then(Value::as_i64))
+            .map(|s| Duration::from_secs(u64::try_from(s).unwrap_or(0)))
+            .min(),
+    };
+    seconds.is_some_and(|patience| now.duration_since(added).as_secs_f64() >= patience.as_secs_f64())
+}
+
+fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
+    let conditions = object.pointer("/status/conditions")?.as_array()?;
+    conditions.iter().find(|c| c.get("type").and_then(Value::as_str) == Some(type_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_leave_a_tainted_node_when_their_time_is_over() {
+        let at = |s| Timestamp::from_second(s).unwrap();
+        let taint = json!({"key": UNREACHABLE, "effect": "NoExecute", "timeAdded": "1970-01-01T00:00:00Z"});
+        let own = json!({"key": "example.com/own", "value": "x", "effect": "NoExecute"});
+        let pod = |tolerations: Value| json!({"spec": {"tolerations": tolerations}});
+        let patience = Duration::from_secs(300);
+        for (taint, tolerations, seconds, wanted) in [
+            (&taint, json!([]), 299, false),
+            (&taint, json!([]), 300, true),
+            (&taint, json!([{"operator": "Exists"}]), 9999, false),
+            (
+                &taint,
+                json!([{"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}]),
+                4,
+                false,
+            ),
+            (
+                &taint,
+                json!([{"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}]),
+                5,
+                true,
+            ),
+            (&taint, json!([{"key": UNREACHABLE, "operator": "Exists", "effect": "NoSchedule"}]), 300, true),
+            (&own, json!([]), 0, true),
+            (&own, json!([{"key": "example.com/own", "value": "x"}]), 9999, false),
+            (&own, json!([{"key": "example.com/own", "value": "y"}]), 1, true),
+        ] {
+            assert_eq!(
+                over(taint, &pod(tolerations.clone()), at(seconds), patience),
+                wanted,
+                "{tolerations} {seconds}"
+            );
+        }
+    }
+}
