@@ -2,12 +2,29 @@
 //! (HTTP clients, plugins, the node agent). Defaulting, validation, managed fields, generations, finalizers, graceful
 //! deletion and preconditions happen here and nowhere else.
 
+mod bind;
+mod conform;
+mod create;
+mod delete;
+mod fault;
+mod list;
+mod metadata;
+mod next;
 pub mod options;
+mod patch;
 pub mod recorder;
+mod scale;
+mod special;
+mod token;
+mod update;
 pub mod verbs;
+mod watch;
 
+pub use bind::Binding;
 pub use options::{
     DeleteOptions, FieldValidation, List, ListOptions, Patch, Preconditions, Propagation, Subresource, WatchOptions,
     WriteOptions, Written,
 };
-pub use verbs::{Change, Changes, Objects};
+pub use scale::scale_of;
+pub use verbs::{Change, Objects};
+pub use watch::Changes;

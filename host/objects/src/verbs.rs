@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use gantry_model::{Kind, Kinds, Record, Status};
+use gantry_model::{Key, Kind, Kinds, Record, Status};
 use gantry_store::Store;
 use serde_json::Value;
 
-use crate::options::{DeleteOptions, List, ListOptions, Patch, WatchOptions, WriteOptions, Written};
+use crate::bind::{self, Binding};
+use crate::options::{DeleteOptions, List, ListOptions, Patch, Subresource, WatchOptions, WriteOptions, Written};
+use crate::watch::Changes;
+use crate::{create, delete, list, patch, scale, update};
 
 /// The objects of this control plane. Cheap to clone.
 #[derive(Clone)]
@@ -44,20 +47,18 @@ impl Objects {
 
     /// One object; 404 when there is none.
     pub fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Arc<Record>, Status> {
-        let _ = (kind, namespace, name);
-        unimplemented!()
+        let key = Key::new(kind.resource(), namespace, name);
+        self.store.get(&key).ok_or_else(|| Status::not_found(&kind.group, &kind.plural, name))
     }
 
     /// Objects of a kind.
     pub fn list(&self, kind: &Kind, options: &ListOptions) -> Result<List, Status> {
-        let _ = (kind, options);
-        unimplemented!()
+        list::list(self, kind, options)
     }
 
     /// Changes of a kind.
     pub fn watch(&self, kind: &Kind, options: &WatchOptions) -> Result<Changes, Status> {
-        let _ = (kind, options);
-        unimplemented!()
+        Changes::start(self, kind, options)
     }
 
     /// Makes an object. `object` is as the client sent it.
@@ -68,8 +69,7 @@ impl Objects {
         object: Value,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
-        let _ = (kind, namespace, object, options);
-        unimplemented!()
+        create::create(self, kind, namespace, object, options, None).await
     }
 
     /// Replaces an object (or its status, or its scale).
@@ -81,8 +81,10 @@ impl Objects {
         object: Value,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
-        let _ = (kind, namespace, name, object, options);
-        unimplemented!()
+        match options.subresource {
+            Subresource::Scale => scale::update(self, kind, namespace, name, object, options).await,
+            _ => update::update(self, kind, namespace, name, object, options).await,
+        }
     }
 
     /// Patches an object (or its status, or its scale). Retried on conflict unless the patch names a resourceVersion.
@@ -94,8 +96,10 @@ impl Objects {
         patch: Patch,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
-        let _ = (kind, namespace, name, patch, options);
-        unimplemented!()
+        match options.subresource {
+            Subresource::Scale => scale::patch(self, kind, namespace, name, &patch, options).await,
+            _ => patch::patch(self, kind, namespace, name, &patch, options).await,
+        }
     }
 
     /// Deletes an object: at once, or by marking it and waiting for finalizers and grace.
@@ -106,22 +110,12 @@ impl Objects {
         name: &str,
         options: &DeleteOptions,
     ) -> Result<Written, Status> {
-        let _ = (kind, namespace, name, options);
-        unimplemented!()
-    }
-}
-
-/// A running watch.
-pub struct Changes {}
-
-impl Changes {
-    /// The next changes, at least one; waits. 410 when the watcher was too slow.
-    pub async fn next(&mut self) -> Result<Vec<Change>, Status> {
-        unimplemented!()
+        delete::delete(self, kind, namespace, name, options).await
     }
 
-    /// The revision up to which everything was delivered: for bookmarks.
-    pub fn revision(&self) -> u64 {
-        unimplemented!()
+    /// Puts a pod on a node: `spec.nodeName` and the `PodScheduled` condition in one write. 409 when the pod is on a
+    /// node already, is being deleted, or is not the one meant.
+    pub async fn bind(&self, binding: &Binding<'_>) -> Result<Arc<Record>, Status> {
+        bind::bind(self, binding).await
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use futures::StreamExt;
-use gantry_model::status::{Cause, Reason};
+use gantry_model::status::Cause;
 use gantry_model::{Kind, Record, Status};
-use gantry_objects::{Patch, Preconditions, WriteOptions};
+use gantry_objects::{Binding, Patch};
 use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
@@ -21,8 +21,6 @@ use crate::wire::body::{self, Media};
 use crate::wire::query::invalid_option;
 use crate::wire::reply::{self, Response};
 
-/// A binding races with other writers of the pod's status at most this often.
-const ATTEMPTS: usize = 5;
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 impl Call<'_> {
@@ -93,23 +91,14 @@ impl Call<'_> {
             return Err(Status::invalid("", "Binding", &self.target.name, vec![cause]));
         }
         let uid = binding.pointer("/metadata/uid").and_then(Value::as_str).filter(|uid| !uid.is_empty());
-        let options = self.write_options(head)?;
-        for _ in 0..ATTEMPTS {
-            let pod = self.app.objects.get(kind, &self.target.namespace, &self.target.name)?;
-            bindable(&pod, uid)?;
-            match self.bind_at(kind, &pod, node, &options).await {
-                Err(status) if status.reason == Reason::Conflict => continue,
-                other => return other.map(|()| reply::value(StatusCode::CREATED, &success(json!({})))),
-            }
+        let (namespace, name) = (&*self.target.namespace, &*self.target.name);
+        let binding = Binding { namespace, name, uid, revision: None, node };
+        if self.query.dry_run()? {
+            binding.check(&*self.app.objects.get(kind, namespace, name)?)?;
+        } else {
+            self.app.objects.bind(&binding).await?;
         }
-        Err(Status::conflict("", "pods", &self.target.name, "it changes too often: try again"))
-    }
-
-    async fn bind_at(&self, kind: &Kind, pod: &Record, node: &str, options: &WriteOptions) -> Result<(), Status> {
-        let preconditions = Preconditions { uid: None, resource_version: Some(pod.revision.to_string()) };
-        let options = WriteOptions { preconditions, ..options.clone() };
-        let patch = Patch::Merge(json!({ "spec": { "nodeName": node } }));
-        self.app.objects.patch(kind, &pod.meta.namespace, &pod.meta.name, patch, &options).await.map(drop)
+        Ok(reply::value(StatusCode::CREATED, &success(json!({}))))
     }
 
     /// Deletes a pod the polite way.
@@ -136,22 +125,6 @@ impl Call<'_> {
         let written = self.app.objects.patch(kind, "", &self.target.name, patch, &options).await?;
         self.show(kind, &written.record, form, StatusCode::OK)
     }
-}
-
-/// Whether a pod may still be put on a node.
-fn bindable(pod: &Record, uid: Option<&str>) -> Result<(), Status> {
-    let name = &pod.meta.name;
-    let bound = pod.field("spec.nodeName");
-    let detail = if !bound.is_empty() {
-        format!("pod {name} is already assigned to node \"{bound}\"")
-    } else if pod.meta.deletion_timestamp.is_some() {
-        format!("pod {name} is being deleted, cannot be assigned to a host")
-    } else if let Some(uid) = uid.filter(|uid| *uid != pod.meta.uid) {
-        format!("the uid in the binding ({uid}) is not that of the pod ({})", pod.meta.uid)
-    } else {
-        return Ok(());
-    };
-    Err(Status::conflict("", "pods/binding", name, detail))
 }
 
 /// The container that a request means.
