@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gantry_model::managed::{self, Managed};
+use gantry_model::managed::{self, Managed, Writer};
 use gantry_model::schema::Schema;
 use gantry_model::status::Cause;
 use gantry_model::{Draft, Key, Kind, Record, Status};
@@ -99,13 +99,20 @@ fn prepare(
         false => Vec::new(),
     };
     conform::complete(kinds, kind, object, None, causes)?;
-    let managed = managed.unwrap_or_else(|| {
-        let mut managed = Managed::default();
-        managed.update(&writer, &managed::diff(&schema, &json!({}), object));
-        managed
-    });
+    let managed = managed.unwrap_or_else(|| owned_by_maker(&schema, object, &writer));
     managed.put(object);
     Ok(base)
+}
+
+/// The maker owns everything but the status, which is the server's doing.
+fn owned_by_maker(schema: &Schema, object: &mut Value, writer: &Writer<'_>) -> Managed {
+    let status = object.as_object_mut().and_then(|map| map.remove("status"));
+    let mut managed = Managed::default();
+    managed.update(writer, &managed::diff(schema, &json!({}), object));
+    if let (Some(map), Some(status)) = (object.as_object_mut(), status) {
+        map.insert("status".to_owned(), status);
+    }
+    managed
 }
 
 /// The object as it would be.
