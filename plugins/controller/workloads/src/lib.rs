@@ -10,4 +10,7 @@ pub mod namespace;
 pub mod object;
 pub mod replicaset;
 
+#[cfg(test)]
+mod simulation;
+
 gantry_sdk::plugin!(manifest: "manifest.toml", controller: controller::Workloads);

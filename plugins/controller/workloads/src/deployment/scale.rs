@@ -79,11 +79,18 @@ fn proportionally(work: &mut Work) {
         added += part;
         sizes.push(tracked.set.replicas() + part);
     }
-    if let Some(largest) = sizes.first_mut() {
-        *largest = (*largest + add - added).max(0);
-    }
+    spread(&mut sizes, add - added);
     for (tracked, size) in sets.into_iter().zip(sizes) {
         resize(tracked, size, wanted, most);
+    }
+}
+
+/// What rounding left: to the first, the largest; from the next ones too if it has not enough.
+fn spread(sizes: &mut [i64], mut rest: i64) {
+    for size in sizes {
+        let part = rest.max(-*size);
+        *size += part;
+        rest -= part;
     }
 }
 
