@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 pub mod core;
+pub mod crd;
 pub(crate) mod defaults;
 pub mod key;
 pub mod kind;

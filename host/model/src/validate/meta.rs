@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::names;
+use crate::kind::Kind;
 use crate::path::Path;
 use crate::status::Cause;
 
@@ -77,5 +78,37 @@ fn owner_reference(path: &Path<'_>, owner: &Value, causes: &mut Vec<Cause>) {
     }
     if owner.get("kind").and_then(Value::as_str) == Some("Event") {
         causes.push(Cause::invalid(path, owner, "v1, Kind=Event is disallowed from being an owner"));
+    }
+}
+
+/// The rule that names of a kind follow.
+pub(super) fn name_rule(kind: &Kind) -> fn(&str) -> Vec<String> {
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "Namespace") => names::dns_label,
+        ("", "Service") => names::dns_1035_label,
+        ("rbac.authorization.k8s.io", _) => names::path_segment,
+        _ => names::dns_subdomain,
+    }
+}
+
+/// Name and namespace, which an object has by its kind.
+pub(super) fn named(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    let meta = object.get("metadata").unwrap_or(&Value::Null);
+    let text = |name: &str| meta.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (name, namespace) = (text("name"), text("namespace"));
+    if name.is_empty() {
+        causes.push(Cause::required("metadata.name", "name or generateName is required"));
+    } else {
+        let problems = name_rule(kind)(name).into_iter();
+        causes.extend(problems.map(|problem| Cause::invalid("metadata.name", &name.into(), problem)));
+    }
+    match (kind.namespaced(), namespace) {
+        (true, "") => causes.push(Cause::required("metadata.namespace", "")),
+        (true, _) => {
+            let problems = names::dns_label(namespace).into_iter();
+            causes.extend(problems.map(|problem| Cause::invalid("metadata.namespace", &namespace.into(), problem)));
+        }
+        (false, "") => {}
+        (false, _) => causes.push(Cause::forbidden("metadata.namespace", "not allowed on this type")),
     }
 }

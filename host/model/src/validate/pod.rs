@@ -1,0 +1,119 @@
+//! Rules of `PodSpec`.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::container::{self, Place};
+use super::{list, meta, named, names, not_negative, number, optional, text};
+use crate::path::Path;
+use crate::status::Cause;
+
+pub(super) fn spec(path: &Path<'_>, spec: &Value, causes: &mut Vec<Cause>) {
+    let volumes = volumes(path, spec, causes);
+    containers(path, spec, &volumes, causes);
+    numbers(path, spec, causes);
+    optional(path, spec, "nodeName", names::dns_subdomain, causes);
+    optional(path, spec, "serviceAccountName", names::dns_subdomain, causes);
+    optional(path, spec, "priorityClassName", names::dns_subdomain, causes);
+    optional(path, spec, "hostname", names::dns_label, causes);
+    optional(path, spec, "subdomain", names::dns_label, causes);
+    optional(path, spec, "schedulerName", names::qualified_name, causes);
+    if let Some(map) = spec.get("nodeSelector").and_then(Value::as_object) {
+        meta::labels(&path.field("nodeSelector"), map, causes);
+    }
+    dns(path, spec, causes);
+    let aliases = path.field("hostAliases");
+    for (n, alias) in list(spec, "hostAliases").iter().enumerate() {
+        if text(alias, "ip").parse::<std::net::IpAddr>().is_err() {
+            let problem = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+            causes.push(Cause::invalid(aliases.index(n).field("ip"), &text(alias, "ip").into(), problem));
+        }
+    }
+    let gates = path.field("readinessGates");
+    for (n, gate) in list(spec, "readinessGates").iter().enumerate() {
+        named(&gates.index(n), gate, "conditionType", names::qualified_name, causes);
+    }
+}
+
+fn volumes<'a>(path: &Path<'_>, spec: &'a Value, causes: &mut Vec<Cause>) -> HashSet<&'a str> {
+    let at = path.field("volumes");
+    let mut seen = HashSet::new();
+    for (n, volume) in list(spec, "volumes").iter().enumerate() {
+        let name = text(volume, "name");
+        if !name.is_empty() && !seen.insert(name) {
+            causes.push(Cause::duplicate(at.index(n).field("name"), &name.into()));
+        }
+    }
+    seen
+}
+
+fn containers(path: &Path<'_>, spec: &Value, volumes: &HashSet<&str>, causes: &mut Vec<Cause>) {
+    if spec.get("containers").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        causes.push(Cause::required(path.field("containers"), ""));
+    }
+    let mut seen = HashSet::new();
+    let mut ports = HashSet::new();
+    let host_network = spec.get("hostNetwork") == Some(&Value::Bool(true));
+    for (field, init) in [("initContainers", true), ("containers", false), ("ephemeralContainers", false)] {
+        let at = path.field(field);
+        for (n, container) in list(spec, field).iter().enumerate() {
+            let at = at.index(n);
+            let name = text(container, "name");
+            if !name.is_empty() && !seen.insert(name) {
+                causes.push(Cause::duplicate(at.field("name"), &name.into()));
+            }
+            container::container(&at, container, Place { init, host_network, volumes }, causes);
+            // Init containers are over before the others begin, so that only these can meet.
+            if !init {
+                container::host_ports(&at, container, &mut ports, causes);
+            }
+        }
+    }
+}
+
+fn numbers(path: &Path<'_>, spec: &Value, causes: &mut Vec<Cause>) {
+    not_negative(path, spec, "terminationGracePeriodSeconds", causes);
+    if let Some(seconds) = number(spec, "activeDeadlineSeconds").filter(|n| !(1..=2_147_483_647).contains(n)) {
+        let problem = "must be between 1 and 2147483647, inclusive";
+        causes.push(Cause::invalid(path.field("activeDeadlineSeconds"), &seconds.into(), problem));
+    }
+}
+
+fn dns(path: &Path<'_>, spec: &Value, causes: &mut Vec<Cause>) {
+    let path = path.field("dnsConfig");
+    let config = spec.get("dnsConfig").unwrap_or(&Value::Null);
+    let servers = list(config, "nameservers");
+    if text(spec, "dnsPolicy") == "None" && servers.is_empty() {
+        let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+        causes.push(Cause::required(path.field("nameservers"), why));
+    }
+    let at = path.field("nameservers");
+    for (n, server) in servers.iter().enumerate() {
+        if server.as_str().is_none_or(|s| s.parse::<std::net::IpAddr>().is_err()) {
+            let problem = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+            causes.push(Cause::invalid(at.index(n), server, problem));
+        }
+    }
+    let at = path.field("searches");
+    for (n, search) in list(config, "searches").iter().enumerate() {
+        let name = search.as_str().unwrap_or_default();
+        for problem in names::dns_subdomain(name.strip_suffix('.').unwrap_or(name)) {
+            causes.push(Cause::invalid(at.index(n), search, problem));
+        }
+    }
+}
+
+/// Users and groups of pods and containers.
+pub(super) fn security(path: &Path<'_>, context: &Value, causes: &mut Vec<Cause>) {
+    for field in ["runAsUser", "runAsGroup", "fsGroup"] {
+        if let Some(id) = number(context, field).filter(|n| !(0..=2_147_483_647).contains(n)) {
+            causes.push(Cause::invalid(path.field(field), &id.into(), "must be between 0 and 2147483647, inclusive"));
+        }
+    }
+    let on = |field: &str| context.get(field) == Some(&Value::Bool(true));
+    if on("privileged") && context.get("allowPrivilegeEscalation") == Some(&Value::Bool(false)) {
+        let problem = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
+        causes.push(Cause::invalid(*path, context, problem));
+    }
+}
