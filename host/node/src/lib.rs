@@ -1,5 +1,6 @@
 //! A node: everything between a Pod that is bound to it and containers that run.
 
+pub mod agent;
 pub mod cluster;
 pub mod hollow;
 pub mod network;

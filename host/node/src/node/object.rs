@@ -111,7 +111,8 @@ impl Description {
         })
     }
 
-    fn allocatable(&self) -> Capacity {
+    /// What pods may use.
+    pub fn allocatable(&self) -> Capacity {
         Capacity {
             cpu_millis: self.capacity.cpu_millis.saturating_sub(self.reserved.cpu_millis),
             memory: self.capacity.memory.saturating_sub(self.reserved.memory),

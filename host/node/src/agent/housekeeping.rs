@@ -1,0 +1,85 @@
+//! Containers, folders and logs whose pod is gone: left by an agent that was not there when the pod went.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::context::Context;
+use super::instance::Instance;
+use super::prepare;
+use crate::cluster::PodRef;
+
+/// Nobody remembers the grace of a pod that is gone. The kubelet is as short with them.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Removes everything of pods that are not among those alive.
+pub async fn sweep(context: &Context, alive: &HashSet<String>) {
+    let mut orphans: BTreeMap<String, (PodRef, Vec<Instance>)> = BTreeMap::new();
+    match context.runtime.containers().await {
+        Ok(found) => {
+            for (pod, instance) in found.iter().filter_map(Instance::found) {
+                if !alive.contains(&pod.uid) {
+                    orphans.entry(pod.uid.clone()).or_insert_with(|| (pod, Vec::new())).1.push(instance);
+                }
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "can't look for containers whose pod is gone");
+            return;
+        }
+    }
+    for pod in folders(context).into_iter().filter(|pod| !alive.contains(&pod.uid)) {
+        orphans.entry(pod.uid.clone()).or_insert_with(|| (pod, Vec::new()));
+    }
+    for (pod, instances) in orphans.into_values() {
+        // It may have come meanwhile; this list of who is alive is as old as the sweep.
+        if context.cluster.pod(&pod).await.map_or(true, |found| found.is_some()) {
+            continue;
+        }
+        tracing::info!(%pod, uid = pod.uid, containers = instances.len(), "removing what is left of a pod that is gone");
+        end(context, &instances).await;
+        let ids: Vec<String> = instances.iter().map(|instance| instance.id.clone()).collect();
+        if let Err(error) = prepare::erase(context, &pod, &ids).await {
+            tracing::warn!(error, %pod, "can't remove what is left of a pod");
+        }
+    }
+}
+
+async fn end(context: &Context, instances: &[Instance]) {
+    let running: Vec<&Instance> = instances.iter().filter(|instance| instance.is_running()).collect();
+    if running.is_empty() {
+        return;
+    }
+    for instance in &running {
+        let _ = context.runtime.signal(&instance.id, Signal::SIGTERM as i32, false).await;
+    }
+    tokio::time::sleep(GRACE).await;
+    for instance in &running {
+        let _ = context.runtime.signal(&instance.id, Signal::SIGKILL as i32, true).await;
+    }
+}
+
+/// Pods that have a folder or logs here.
+fn folders(context: &Context) -> Vec<PodRef> {
+    let mut all = Vec::new();
+    for name in names(&context.logs) {
+        let mut parts = name.splitn(3, '_').map(str::to_owned);
+        if let (Some(namespace), Some(name), Some(uid)) = (parts.next(), parts.next(), parts.next()) {
+            all.push(PodRef { namespace, name, uid });
+        }
+    }
+    for uid in names(&context.data.join("pods")) {
+        if !all.iter().any(|pod: &PodRef| pod.uid == uid) {
+            all.push(PodRef { namespace: String::new(), name: String::new(), uid });
+        }
+    }
+    all
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}

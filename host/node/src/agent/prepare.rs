@@ -1,0 +1,73 @@
+//! What a pod has before its first container and gives up after its last: network, volumes, files.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::context::Context;
+use super::desired::Desired;
+use super::{files, volumes};
+use crate::cluster::PodRef;
+use crate::network::{NetError, NetStatus};
+
+/// Why a pod can't be prepared now.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A volume.
+    #[error(transparent)]
+    Volume(#[from] volumes::VolumeError),
+    /// The network.
+    #[error("Failed to create pod sandbox: {0}")]
+    Network(#[from] NetError),
+    /// The pod's folder.
+    #[error("Failed to create pod sandbox: {0}")]
+    Files(#[from] io::Error),
+}
+
+impl PrepareError {
+    /// The Event's reason.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            PrepareError::Volume(_) => "FailedMount",
+            _ => "FailedCreatePodSandBox",
+        }
+    }
+}
+
+/// Makes everything, or finds that it is there. May be repeated.
+pub async fn prepare(context: &Context, desired: &Desired) -> Result<NetStatus, PrepareError> {
+    let pod_dir = context.pod_dir(&desired.key.uid);
+    fs::create_dir_all(&pod_dir)?;
+    // Volumes that show the pod's own address need the network first; a missing ConfigMap must not hold an address
+    // for long, but it is given up with the pod.
+    let net = context.attach(desired).await?;
+    context.maker().set_up(desired, &net.addresses, &pod_dir).await?;
+    files::write(desired, &net.addresses, &context.dns, &pod_dir)?;
+    Ok(net)
+}
+
+/// Gives up network and volumes. Nothing of the pod runs any more. May be repeated.
+pub async fn give_up(context: &Context, pod: &PodRef) -> Result<(), String> {
+    context.network.detach(&pod.uid).await.map_err(|error| error.to_string())?;
+    context.runtime.remove_sandbox(&pod.uid).await.map_err(|error| error.to_string())?;
+    let (dir, mounts) = (context.pod_dir(&pod.uid), context.mounts.clone());
+    let done = tokio::task::spawn_blocking(move || volumes::tear_down(&dir, &*mounts)).await;
+    done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+}
+
+/// Removes what is left of a pod that is gone: its containers, its folder, its logs.
+pub async fn erase(context: &Context, pod: &PodRef, containers: &[String]) -> Result<(), String> {
+    for id in containers {
+        context.runtime.remove(id).await.map_err(|error| error.to_string())?;
+    }
+    give_up(context, pod).await?;
+    remove(&context.pod_dir(&pod.uid))?;
+    remove(&context.log_dir(pod))
+}
+
+fn remove(folder: &Path) -> Result<(), String> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", folder.display())),
+        _ => Ok(()),
+    }
+}
