@@ -2,7 +2,10 @@
 
 pub mod agent;
 pub mod cluster;
+pub mod containerd;
 pub mod hollow;
+pub mod image;
+pub mod logs;
 pub mod network;
 pub mod node;
 pub mod runtime;
