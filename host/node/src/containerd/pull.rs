@@ -57,6 +57,7 @@ impl Puller {
         let client = self.images.client.leased(lease);
         let (registry, raw) = Registry::open(name, credentials, &self.insecure).await.map_err(Fault::Registry)?;
         let target = descriptor(&raw)?;
+        let registry = Arc::new(registry);
         let manifest_raw = match is_index(&target.media_type) {
             false => raw,
             true => self.follow_index(&client, &registry, raw, name).await?,
@@ -85,35 +86,35 @@ impl Puller {
     async fn layers(
         &self,
         client: &Client,
-        registry: &Registry,
+        registry: &Arc<Registry>,
         manifest: &Manifest,
         lease: &str,
     ) -> Result<Config, Fault> {
-        fetch(client, registry, &manifest.config).await?;
+        fetch(client.clone(), Arc::clone(registry), manifest.config.clone()).await?;
         let bytes = blobs::read(client, &manifest.config.digest).await?;
         let config: Config = serde_json::from_slice(&bytes)
             .map_err(|e| Fault::Registry(format!("the image's configuration does not parse: {e}")))?;
         let (diffs, chains) = (&config.rootfs.diff_ids, chain_ids(&config.rootfs.diff_ids));
         let snapshots = self.images.snapshots.leased(lease);
-        let mut layers = futures::stream::iter(&manifest.layers)
-            .map(|layer| async move { fetch(client, registry, layer).await.map(|()| layer) })
+        let mut layers = futures::stream::iter(manifest.layers.clone())
+            .map(|layer| fetch(client.clone(), Arc::clone(registry), layer))
             .buffered(self.parallel.max(1));
         let mut n = 0;
         while let Some(layer) = layers.try_next().await? {
-            unpack_layer(&snapshots, layer, diffs, &chains, n).await?;
+            unpack_layer(&snapshots, &layer, diffs, &chains, n).await?;
             n += 1;
         }
         Ok(config)
     }
 }
 
-async fn fetch(client: &Client, registry: &Registry, blob: &Descriptor) -> Result<(), Fault> {
-    if blobs::size(client, &blob.digest).await?.is_some() {
-        return Ok(());
+async fn fetch(client: Client, registry: Arc<Registry>, blob: Descriptor) -> Result<Descriptor, Fault> {
+    if blobs::size(&client, &blob.digest).await?.is_some() {
+        return Ok(blob);
     }
-    let stream = registry.blob(blob).await.map_err(Fault::Registry)?;
-    match blobs::write(client, Some(&blob.digest), blob.size, HashMap::new(), stream).await {
-        Ok(_) => Ok(()),
+    let stream = registry.blob(&blob).await.map_err(Fault::Registry)?;
+    match blobs::write(&client, Some(&blob.digest), blob.size, HashMap::new(), stream).await {
+        Ok(_) => Ok(blob),
         // A connection that broke or bytes that are not what they should be.
         Err(RuntimeError::Failed(reason)) => Err(Fault::Registry(reason)),
         Err(error) => Err(error.into()),

@@ -79,17 +79,20 @@ fn all() -> impl Iterator<Item = &'static str> {
 /// Added first, dropped last, as Kubernetes has it: a name in both is dropped, but `ALL` in either gives way to names.
 pub fn of(security: &Security) -> Result<Vec<String>, String> {
     let (add, drop) = (names(&security.add_capabilities)?, names(&security.drop_capabilities)?);
-    let mut have: BTreeSet<&str> = if security.privileged { all().collect() } else { DEFAULT.into_iter().collect() };
+    let mut have: BTreeSet<String> = match security.privileged {
+        true => all().map(str::to_owned).collect(),
+        false => DEFAULT.iter().map(|n| (*n).to_owned()).collect(),
+    };
     let is_all = |list: &[String]| list.iter().any(|n| n == "ALL");
     if is_all(&add) {
-        have.extend(all());
+        have.extend(all().map(str::to_owned));
     }
     if is_all(&drop) && !security.privileged {
         have.clear();
     }
-    have.extend(add.iter().filter(|n| *n != "ALL").map(String::as_str));
+    have.extend(add.iter().filter(|n| *n != "ALL").cloned());
     if !security.privileged {
-        have.retain(|n| !drop.iter().any(|d| d == n));
+        have.retain(|n| !drop.contains(n));
     }
     Ok(have.into_iter().map(|n| format!("CAP_{n}")).collect())
 }
