@@ -141,6 +141,8 @@ fn field(object: &Value, path: &str) -> String {
     match at {
         Value::String(s) => s.clone(),
         Value::Null => String::new(),
+        // The `source` of an event is selected by its component.
+        Value::Object(map) => map.get("component").and_then(Value::as_str).unwrap_or_default().to_owned(),
         other => other.to_string(),
     }
 }

@@ -17,6 +17,9 @@ pub struct FieldRequirement {
     pub equal: bool,
 }
 
+/// Fields that are false where they are absent.
+const FLAGS: [&str; 2] = ["spec.hostNetwork", "spec.unschedulable"];
+
 /// Terms that all must hold. Without terms everything matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldSelector {
@@ -44,7 +47,13 @@ impl FieldSelector {
 
     /// Whether all terms hold of the object.
     pub fn matches(&self, record: &Record) -> bool {
-        self.requirements.iter().all(|r| (record.field(&r.path) == r.value) == r.equal)
+        self.requirements.iter().all(|r| {
+            let have = match record.field(&r.path) {
+                "" if FLAGS.contains(&r.path.as_str()) => "false",
+                have => have,
+            };
+            (have == r.value) == r.equal
+        })
     }
 
     /// The terms.
@@ -59,7 +68,10 @@ impl FieldSelector {
 
     /// The value that a field must have, where a term asks for one: a lister may go by an index on it.
     pub fn exact(&self, path: &str) -> Option<&str> {
-        self.requirements.iter().find(|r| r.equal && r.path == path).map(|r| r.value.as_str())
+        // What is not there is in no index.
+        let indexed =
+            |r: &&FieldRequirement| r.equal && r.path == path && !(FLAGS.contains(&path) && r.value != "true");
+        self.requirements.iter().find(indexed).map(|r| r.value.as_str())
     }
 
     /// The first field that objects of this kind can't be selected by.
@@ -143,6 +155,9 @@ mod tests {
             ("status.phase=", true),
             ("status.phase!=Failed", true),
             ("spec.hostNetwork=true", true),
+            ("spec.hostNetwork=false", false),
+            ("spec.unschedulable=false", true),
+            ("spec.unschedulable!=false", false),
         ] {
             let selector = FieldSelector::parse(text).unwrap();
             assert_eq!(selector.matches(&record), want, "{text}");
@@ -166,5 +181,6 @@ mod tests {
         let selector = FieldSelector::parse("spec.nodeName=n,status.phase!=x").unwrap();
         assert_eq!(selector.exact("spec.nodeName"), Some("n"));
         assert_eq!(selector.exact("status.phase"), None);
+        assert_eq!(FieldSelector::parse("spec.hostNetwork=false").unwrap().exact("spec.hostNetwork"), None);
     }
 }

@@ -367,6 +367,7 @@ impl Parser {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn labels(text: &str) -> BTreeMap<String, String> {
@@ -464,6 +465,15 @@ mod tests {
             json!([]),
         ] {
             assert!(LabelSelector::from_value(&wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_reads_back_the_same(text in "[ab!=(), notin<>.]{0,16}") {
+            if let Ok(selector) = LabelSelector::parse(&text) {
+                prop_assert_eq!(LabelSelector::parse(&selector.to_string()).unwrap(), selector);
+            }
         }
     }
 }
