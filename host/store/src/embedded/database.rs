@@ -35,8 +35,9 @@ impl Database {
         let database = Self::open(path)?;
         database.put_floor(0)?;
         database.sync()?;
-        for directory in [path, path.parent().unwrap_or(path)] {
-            directory::sync(directory).map_err(|e| e.to_string())?;
+        // sled does not sync its settings, and would refuse a torn file.
+        for made in [&path.join("conf"), path, path.parent().unwrap_or(path)] {
+            directory::sync(made).map_err(|e| e.to_string())?;
         }
         Ok(database)
     }

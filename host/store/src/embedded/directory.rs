@@ -133,7 +133,7 @@ impl Directory {
     }
 }
 
-/// Makes the names in a directory durable.
+/// Makes a file, or the names in a directory, durable.
 pub(super) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
