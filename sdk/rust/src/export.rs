@@ -101,3 +101,59 @@ macro_rules! export_family {
         };
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::contract::scheduler::exports::gantry::plugin::scheduler::Guest;
+    use crate::scheduler::{Delta, Question, Scheduler, Verdict};
+
+    /// Scores every node with its own number.
+    #[derive(Default)]
+    struct Numbers;
+
+    impl Scheduler for Numbers {
+        fn sync(&mut self, deltas: Vec<Delta>) -> Result<()> {
+            if deltas.is_empty() { Ok(()) } else { Err(Error::invalid("no deltas, please")) }
+        }
+
+        fn evaluate(&mut self, _class: u32, nodes: &[u32]) -> Result<Vec<Verdict>> {
+            Ok(nodes.iter().map(|node| Verdict::Score(*node)).collect())
+        }
+    }
+
+    struct Exported;
+
+    thread_local! {
+        static SLOT: RefCell<Option<Numbers>> = const { RefCell::new(None) };
+    }
+
+    impl Holder for Exported {
+        type Plugin = Numbers;
+
+        fn slot<R>(f: impl FnOnce(&RefCell<Option<Numbers>>) -> R) -> R {
+            SLOT.with(f)
+        }
+    }
+
+    #[test]
+    fn exports_reach_the_one_configured_object() {
+        let early = Exported::evaluate_all(&[1]);
+        assert!(early.unwrap_err().message.contains("configure"));
+        let refused = <Exported as Guest>::configure(json!({"x": 1}).to_string());
+        assert!(refused.is_err() && SLOT.with(|slot| slot.borrow().is_none()), "one that failed is not kept");
+        assert!(<Exported as Guest>::configure(String::new()).is_ok());
+        assert_eq!(Exported::evaluate_all(&[1, 2]).unwrap(), [[Verdict::Score(1), Verdict::Score(2)]]);
+        assert!(<Exported as Guest>::sync(Vec::new()).is_ok());
+        assert!(<Exported as Guest>::sync(vec![Delta::NodeGone(1)]).is_err());
+        assert_eq!(<Exported as Guest>::reasons(vec![7, 8]).len(), 2);
+    }
+
+    impl Exported {
+        fn evaluate_all(nodes: &[u32]) -> Result<Vec<Vec<Verdict>>> {
+            <Exported as Guest>::evaluate(vec![Question { class: 0, nodes: nodes.to_vec() }])
+        }
+    }
+}

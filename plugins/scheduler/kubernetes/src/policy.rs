@@ -1,6 +1,6 @@
 //! The policy: tables fed by deltas, verdicts read from them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use gantry_sdk::scheduler::{Assignment, Delta, Dependency, Policy, Verdict};
 use gantry_sdk::{Config, Error, Result, Scheduler};
@@ -18,7 +18,7 @@ pub struct Kubernetes {
     options: Options,
     scorer: Scorer,
     nodes: Nodes,
-    classes: HashMap<u32, Class>,
+    classes: BTreeMap<u32, Class>,
     profiles: Profiles,
     reasons: Reasons,
 }
@@ -30,7 +30,7 @@ impl Default for Kubernetes {
             scorer: Scorer::new(&options),
             options,
             nodes: Nodes::default(),
-            classes: HashMap::new(),
+            classes: BTreeMap::new(),
             profiles: Profiles::default(),
             reasons: Reasons::default(),
         }

@@ -1,6 +1,6 @@
 //! Codes for why a node is refused, and their texts in Kubernetes' words.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Bits of what is short; a mask of them is a code by itself.
 pub const SHORT_PODS: u16 = 1;
@@ -23,7 +23,7 @@ const FIRST_FREE: u16 = 32;
 #[derive(Debug, Default)]
 pub struct Reasons {
     texts: Vec<Vec<String>>,
-    codes: HashMap<Vec<String>, u16>,
+    codes: BTreeMap<Vec<String>, u16>,
 }
 
 impl Reasons {

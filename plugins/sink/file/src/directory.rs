@@ -1,6 +1,6 @@
 //! The directory: open files, appending, setting aside, removing the oldest.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub struct Appended {
 #[derive(Default)]
 pub struct Directory {
     path: PathBuf,
-    open: HashMap<String, Open>,
+    open: BTreeMap<String, Open>,
     batches: u64,
 }
 
