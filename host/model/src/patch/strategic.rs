@@ -232,7 +232,7 @@ mod tests {
     fn patched(object: Value, patch: Value) -> Result<Value, Error> {
         let kinds = crate::Kinds::default();
         crate::core::register(&kinds);
-        let schema = Schema::of(&kinds, &*kinds.by_resource("", "v1", "pods").unwrap());
+        let schema = Schema::of(&kinds, &kinds.by_resource("", "v1", "pods").unwrap());
         let mut object = object;
         strategic(&schema, &mut object, patch)?;
         Ok(object)
