@@ -3,11 +3,14 @@
 
 pub mod backoff;
 pub mod bootstrap;
+pub mod definitions;
 pub mod follow;
 pub mod gc;
 pub mod namespaces;
 pub mod nodes;
 pub mod objects;
+pub mod plugins;
 pub mod queue;
 pub mod reconcile;
 pub mod recorder;
+pub mod scheduling;
