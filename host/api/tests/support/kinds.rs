@@ -7,7 +7,7 @@ use gantry_model::key::Resource;
 use gantry_model::kind::{Kind, Origin, PrinterColumn, ScalePaths, Scope};
 use gantry_model::{Key, Kinds, Record};
 use gantry_objects::Objects;
-use gantry_store::{Error, Page, Range, Store, Watch, Write};
+use gantry_store::{Error, Page, Range, Sled, Store, Watch, Write};
 use serde_json::{Value, json};
 
 pub fn kind(group: &str, version: &str, name: &str, plural: &str, scope: Scope, schema: Value) -> Kind {
@@ -107,4 +107,35 @@ pub fn objects() -> Objects {
     kinds.insert(kind("", "v1", "Pod", "pods", Scope::Namespaced, any));
     kinds.insert(lift());
     Objects::new(Arc::new(Nothing), kinds)
+}
+
+fn deployment() -> Kind {
+    let definition = "io.k8s.api.apps.v1.Deployment";
+    let schema = json!({"$ref": format!("#/definitions/{definition}")});
+    Kind {
+        definition: definition.into(),
+        short_names: vec!["deploy".into()],
+        categories: vec!["all".into()],
+        status: true,
+        scale: Some(ScalePaths {
+            spec_replicas_path: ".spec.replicas".into(),
+            status_replicas_path: ".status.replicas".into(),
+            label_selector_path: Some(".spec.selector".into()),
+        }),
+        origin: Origin::Plugin("workloads".into()),
+        ..kind("apps", "v1", "Deployment", "deployments", Scope::Namespaced, schema)
+    }
+}
+
+/// The core kinds and some of plugins over a real store, with the namespace `default`.
+pub async fn stored() -> Objects {
+    let kinds = Kinds::default();
+    gantry_model::core::register(&kinds);
+    kinds.insert(deployment());
+    kinds.insert(lift());
+    let objects = Objects::new(Arc::new(Sled::temporary().unwrap()), kinds);
+    let namespaces = objects.kinds().by_resource("", "v1", "namespaces").unwrap();
+    let default = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}});
+    objects.create(&namespaces, "", default, &Default::default()).await.unwrap();
+    objects
 }

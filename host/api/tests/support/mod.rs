@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 #[allow(unused_imports)] // As above.
-pub use kinds::{kind, lift, objects};
+pub use kinds::{kind, lift, objects, stored};
 
 /// A control plane without loops or nodes.
 pub struct Cluster {
@@ -123,6 +123,14 @@ impl Cluster {
         let output = self.run(version, args, input).await;
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "kubectl {version} {args:?}: {}\n{out}\n{err}", output.status);
+        format!("{out}{err}")
+    }
+
+    /// Runs kubectl of a version and expects it to fail; gives what it says.
+    pub async fn kubectl_fails(&self, version: &str, args: &[&str], input: &str) -> String {
+        let output = self.run(version, args, input).await;
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!output.status.success(), "kubectl {version} {args:?} should fail: {out}\n{err}");
         format!("{out}{err}")
     }
 

@@ -82,7 +82,7 @@ pub fn apply(
 }
 
 /// The fields that a configuration names.
-fn owned(schema: &Schema, config: &Value) -> FieldSet {
+pub fn owned(schema: &Schema, config: &Value) -> FieldSet {
     let mut ownable = config.clone();
     if let Some(map) = ownable.as_object_mut() {
         map.remove("apiVersion");

@@ -10,7 +10,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Conflict, Conflicts, apply};
+pub use apply::{Conflict, Conflicts, apply, owned};
 pub use diff::{Diff, diff};
 pub use entry::{Entry, Managed, Operation, Writer};
 pub use set::FieldSet;
