@@ -7,6 +7,7 @@ mod conform;
 mod create;
 mod delete;
 mod fault;
+mod last_applied;
 mod list;
 mod metadata;
 mod next;

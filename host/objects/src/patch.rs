@@ -13,7 +13,7 @@ use crate::create::{self, Applied};
 use crate::next::{self, ATTEMPTS, By, writer};
 use crate::options::{Patch, Subresource, WriteOptions, Written};
 use crate::verbs::Objects;
-use crate::{conform, fault, metadata};
+use crate::{conform, fault, last_applied, metadata};
 
 pub(crate) async fn patch(
     objects: &Objects,
@@ -142,8 +142,15 @@ async fn apply_to(
     let old = record.value();
     let mut live = old.clone();
     let managed = Managed::take(&mut live).unwrap_or_else(|| before_first_apply(&schema, &live, &writer));
-    let (new, managed) = managed::apply(&schema, &live, managed, config, &writer, options.force)
-        .map_err(|conflicts| Lost::For(refused(&conflicts)))?;
+    let again = config.clone();
+    let applied = match managed::apply(&schema, &live, managed.clone(), config, &writer, options.force) {
+        Err(conflicts) if last_applied::allows(&schema, &live, &writer, &conflicts) => {
+            managed::apply(&schema, &live, managed, again.clone(), &writer, true)
+        }
+        other => other,
+    };
+    let (mut new, managed) = applied.map_err(|conflicts| Lost::For(refused(&conflicts)))?;
+    last_applied::renew(&mut new, &live, &writer, again);
     let next = next::next(objects, kind, &record, old, new, options, By::Apply(managed)).map_err(Lost::For)?;
     next::put(objects, kind, record, next, options).await.map_err(|status| match status.reason {
         Reason::Conflict => Lost::Race,

@@ -223,3 +223,86 @@ fn cleaned_map(map: Map<String, Value>) -> Map<String, Value> {
 fn unknown(directive: &str) -> Error {
     Error::Malformed(format!("unknown patch directive {directive:?}: use replace, delete or merge"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn patched(object: Value, patch: Value) -> Result<Value, Error> {
+        let kinds = crate::Kinds::default();
+        crate::core::register(&kinds);
+        let schema = Schema::of(&kinds, &kinds.by_resource("", "v1", "pods").unwrap());
+        let mut object = object;
+        strategic(&schema, &mut object, patch)?;
+        Ok(object)
+    }
+
+    fn containers(list: Value) -> Value {
+        json!({"spec": {"containers": list}})
+    }
+
+    #[test]
+    fn lists_with_a_merge_key_are_merged() {
+        let two = || json!([{"name": "a", "image": "1"}, {"name": "b", "image": "1"}]);
+        for (patch, want) in [
+            (json!([{"name": "b", "image": "2"}]), json!([{"name": "a", "image": "1"}, {"name": "b", "image": "2"}])),
+            (
+                json!([{"name": "c", "image": null, "$patch": "merge"}]),
+                json!([{"name": "a", "image": "1"}, {"name": "b", "image": "1"}, {"name": "c"}]),
+            ),
+            (json!([{"name": "a", "$patch": "delete"}]), json!([{"name": "b", "image": "1"}])),
+            (json!([{"$patch": "replace"}, {"name": "c"}]), json!([{"name": "c"}])),
+            (json!([{"name": "a", "image": null}]), json!([{"name": "a"}, {"name": "b", "image": "1"}])),
+            (json!([]), two()),
+        ] {
+            assert_eq!(patched(containers(two()), containers(patch.clone())).unwrap(), containers(want), "{patch}");
+        }
+        assert_eq!(patched(containers(two()), json!({"spec": {"containers": null}})).unwrap(), json!({"spec": {}}));
+    }
+
+    #[test]
+    fn directives_order_replace_delete_and_retain() {
+        let object = json!({"metadata": {"finalizers": ["x", "y"], "labels": {"a": "1"}}, "spec": {"volumes": [
+            {"name": "v", "emptyDir": {}}, {"name": "own", "hostPath": {"path": "/"}}]}});
+        for (patch, at, want) in [
+            (json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["x"]}}), "/metadata/finalizers", json!(["y"])),
+            (
+                json!({"metadata": {"finalizers": ["y", "z"], "$setElementOrder/finalizers": ["z", "y"]}}),
+                "/metadata/finalizers",
+                json!(["x", "z", "y"]),
+            ),
+            (json!({"metadata": {"labels": {"$patch": "replace", "b": "2"}}}), "/metadata/labels", json!({"b": "2"})),
+            (json!({"metadata": {"labels": {"$patch": "delete"}}}), "/metadata", json!({"finalizers": ["x", "y"]})),
+            (
+                json!({"spec": {"volumes": [{"name": "v", "$retainKeys": ["name", "configMap"], "configMap": {"name": "c"}}]}}),
+                "/spec/volumes/0",
+                json!({"name": "v", "configMap": {"name": "c"}}),
+            ),
+            (
+                json!({"spec": {"$setElementOrder/volumes": [{"name": "own"}, {"name": "v"}]}}),
+                "/spec/volumes/0/name",
+                json!("own"),
+            ),
+        ] {
+            let patched = patched(object.clone(), patch.clone()).unwrap();
+            assert_eq!(patched.pointer(at), Some(&want), "{patch}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for patch in [
+            json!([]),
+            json!({"metadata": {"$patch": "boil"}}),
+            containers(json!([{"image": "x"}])),
+            containers(json!(["x"])),
+        ] {
+            let object = containers(json!([{"name": "a"}]));
+            assert!(
+                matches!(patched(object, patch.clone()), Err(Error::Malformed(_))) || patch.get("metadata").is_some(),
+                "{patch}"
+            );
+        }
+    }
+}

@@ -43,6 +43,8 @@ async fn names_are_generated_checked_and_taken_once() {
     let nameless = world.create("pods", json!({"spec": pod("x")["spec"]})).await.unwrap_err();
     assert_eq!(nameless.reason.code(), 422);
     assert!(nameless.causes.iter().any(|c| c.field == "metadata.name"), "{nameless:?}");
+    let wrong = world.create("pods", pod("No_Good")).await.unwrap_err();
+    assert!(wrong.causes.iter().any(|c| c.field == "metadata.name"), "{wrong:?}");
 }
 
 #[tokio::test]

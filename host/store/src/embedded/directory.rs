@@ -164,14 +164,14 @@ fn lock(path: &Path) -> Result<File, String> {
 }
 
 fn parse(meta: &[u8]) -> Result<Meta, String> {
-    let value: serde_json::Value = serde_json::from_slice(meta).unwrap_or_default();
+    let damaged = |e| format!("damaged: {META} can't be read ({e}); restore the directory from a backup");
+    let value: serde_json::Value = serde_json::from_slice(meta).map_err(damaged)?;
     // The version is looked at first: a newer format may keep its other fields otherwise.
     match value.get("format").and_then(serde_json::Value::as_u64) {
         Some(format) if format > u64::from(FORMAT) => Err(format!(
             "its format is {format}, written by a newer release; this one reads up to {FORMAT}: start the newer release"
         )),
-        _ => serde_json::from_value(value)
-            .map_err(|e| format!("damaged: {META} can't be read ({e}); restore the directory from a backup")),
+        _ => serde_json::from_value(value).map_err(damaged),
     }
 }
 

@@ -57,3 +57,31 @@ impl Controller for Workloads {
 struct Orphan {
     metadata: ObjectMeta,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gantry_sdk::testing::{Host, suite};
+    use gantry_sdk::{Config, Value, json, serde_json};
+
+    #[test]
+    fn is_a_controller() {
+        let _host = Host::new();
+        suite::controller::<Workloads>(&Config::get());
+    }
+
+    #[test]
+    fn the_manifest_asks_for_what_is_watched() {
+        let manifest: toml::Value = toml::from_str(crate::MANIFEST).unwrap();
+        let manifest: Value = serde_json::to_value(manifest).unwrap();
+        let asked = manifest.pointer("/grants/objects").and_then(Value::as_array).unwrap();
+        for watch in Workloads.watches() {
+            let granted = asked.iter().any(|grant| {
+                grant["group"] == json!(watch.kind.group)
+                    && grant["kind"] == json!(watch.kind.kind)
+                    && grant["verbs"].as_array().is_some_and(|verbs| verbs.contains(&json!("watch")))
+            });
+            assert!(granted, "{}", watch.kind);
+        }
+    }
+}
