@@ -17,7 +17,23 @@ pub fn everything() -> Result<()> {
     packages::install(&[packages::BUILD])?;
     plugins()?;
     host()?;
+    pin()?;
     image::build()
+}
+
+/// The copy of the stock bundle that starts: with the digests of the components that were just built.
+fn pin() -> Result<()> {
+    shell::output(
+        Command::new(paths::gantry())
+            .args(["bundle", "pin"])
+            .arg(paths::bundle())
+            .arg("--plugins")
+            .arg(paths::plugins())
+            .arg("--output")
+            .arg(paths::pinned_bundle()),
+    )?;
+    println!("✓ {}", paths::pinned_bundle().display());
+    Ok(())
 }
 
 /// The host, in release mode. Cargo shows its own progress.
@@ -53,7 +69,13 @@ pub fn plugins() -> Result<()> {
 fn remap() -> String {
     let home =
         std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|h| h + "/.cargo")).unwrap_or_default();
-    format!("--remap-path-prefix={}=/gantry --remap-path-prefix={home}=/cargo", paths::root().display())
+    let (root, target) = (paths::root(), paths::target());
+    // Of several that fit, the last one counts: the target folder may lie in the repository.
+    format!(
+        "--remap-path-prefix={home}=/cargo --remap-path-prefix={}=/gantry --remap-path-prefix={}=/target",
+        root.display(),
+        target.display()
+    )
 }
 
 /// The example program, linked statically, for the test image.

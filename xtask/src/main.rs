@@ -1,6 +1,7 @@
 //! Gantry's chores: `cargo xtask help` lists them.
 
 mod build;
+mod depend;
 mod image;
 mod packages;
 mod paths;
@@ -28,7 +29,7 @@ enum Chore {
     Up(up::Up),
     /// Stop what `up --detach` started, and remove its containers, links and rules.
     Down(up::Down),
-    /// Build the host (release), all plugins and the test image.
+    /// Build the host (release), all plugins, the pinned bundle and the test image.
     Build,
     /// Run every test: unit, plugin, integration, end to end with containerd and kubectl.
     Test(verify::Test),

@@ -30,8 +30,8 @@ pub const RUN: &[Need] = &[
     need("kubectl", "kubernetes-client"),
 ];
 
-/// To test.
-pub const TEST: &[Need] = &[need("docker-registry", "docker-registry"), need("curl", "curl")];
+/// To test: a registry to pull from, and a shell for images.
+pub const TEST: &[Need] = &[need("docker-registry", "docker-registry"), need("busybox", "busybox-static")];
 
 /// Installs what is missing, and says what.
 pub fn install(needs: &[&[Need]]) -> Result<()> {

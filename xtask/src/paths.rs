@@ -10,7 +10,7 @@ pub fn root() -> PathBuf {
 
 /// Cargo's target folder.
 pub fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
 /// The release binary.
@@ -28,7 +28,12 @@ pub fn image() -> PathBuf {
     target().join("images/web.tar")
 }
 
-/// The stock bundle.
+/// The stock bundle as its authors write it: without digests.
 pub fn bundle() -> PathBuf {
     root().join("plugins/bundles/kubernetes.toml")
+}
+
+/// The stock bundle with the digests of the components that were built.
+pub fn pinned_bundle() -> PathBuf {
+    plugins().join("kubernetes.toml")
 }

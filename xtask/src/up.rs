@@ -1,5 +1,6 @@
 //! `up` and `down`: a control plane on this machine, from source.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -42,33 +43,33 @@ pub struct Down {
 impl Up {
     pub fn run(&self) -> Result<()> {
         packages::install(&[packages::BUILD, packages::RUN])?;
-        if !self.no_build {
-            build::everything()?;
-        }
-        let (stop, stopped) = mpsc::channel();
-        if !self.detach {
-            ctrlc::set_handler(move || drop(stop.send(()))).context("can't catch Ctrl-C")?;
-        }
         if Stack::find(options(&self.data_dir)).is_some() {
             bail!("a control plane runs in {} already; `cargo xtask down` stops it", self.data_dir.display());
         }
+        if !self.no_build {
+            build::everything()?;
+        }
+        // From here on Ctrl-C stops in order what was started. With --detach as well, until it has been left running.
+        let stop = Stop::on_interrupt()?;
         let step = Step::new("start the control plane");
         let stack = Stack::start(self.options())?;
         step.done(&self.listen);
-        let shown = first_deployment(&stack.kubectl()).and_then(|()| self.explain(&stack));
-        if let Err(error) = shown {
-            stack.stop()?;
-            return Err(error);
+        let shown = first_deployment(&stack.kubectl(), &stop).and_then(|()| self.explain(&stack));
+        match shown {
+            Ok(()) if self.detach => Ok(()),
+            Ok(()) => {
+                println!("\nCtrl-C stops it.");
+                self.watch(stack, &stop)
+            }
+            Err(error) => {
+                self.end(stack)?;
+                Err(error)
+            }
         }
-        if self.detach {
-            return Ok(());
-        }
-        println!("\nCtrl-C stops it.");
-        self.watch(stack, &stopped)
     }
 
     fn options(&self) -> Options {
-        let bundle = self.bundle.clone().unwrap_or_else(paths::bundle);
+        let bundle = self.bundle.clone().unwrap_or_else(paths::pinned_bundle);
         Options { bundle, listen: self.listen.clone(), ..options(&self.data_dir) }
     }
 
@@ -92,21 +93,45 @@ impl Up {
     }
 
     /// Until Ctrl-C, or until the host ends by itself.
-    fn watch(&self, mut stack: Stack, stopped: &mpsc::Receiver<()>) -> Result<()> {
+    fn watch(&self, mut stack: Stack, stop: &Stop) -> Result<()> {
         let outcome = loop {
-            match stopped.recv_timeout(Duration::from_millis(500)) {
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    if let Some(error) = stack.gantry().and_then(|gantry| gantry.check().err()) {
-                        break Err(error);
-                    }
-                }
-                Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => break Ok(()),
+            if stop.within(Duration::from_millis(500)) {
+                break Ok(());
+            }
+            if let Some(error) = stack.gantry().and_then(|gantry| gantry.check().err()) {
+                break Err(error);
             }
         };
+        self.end(stack)?;
+        outcome
+    }
+
+    fn end(&self, stack: Stack) -> Result<()> {
         let step = Step::new("stop");
         stack.stop()?;
         step.done(&format!("state stays in {}", self.data_dir.display()));
-        outcome
+        Ok(())
+    }
+}
+
+/// Whether it is to end: Ctrl-C, SIGTERM, or the terminal is gone.
+struct Stop {
+    pressed: mpsc::Receiver<()>,
+    seen: Cell<bool>,
+}
+
+impl Stop {
+    fn on_interrupt() -> Result<Self> {
+        let (press, pressed) = mpsc::channel();
+        ctrlc::set_handler(move || _ = press.send(())).context("can't catch Ctrl-C")?;
+        Ok(Self { pressed, seen: Cell::new(false) })
+    }
+
+    /// Waits so long for it.
+    fn within(&self, patience: Duration) -> bool {
+        let quiet = self.pressed.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout);
+        self.seen.set(self.seen.get() || !quiet);
+        self.seen.get()
     }
 }
 
@@ -127,7 +152,7 @@ fn options(data: &std::path::Path) -> Options {
     Options {
         gantry: paths::gantry(),
         plugins: paths::plugins(),
-        bundle: paths::bundle(),
+        bundle: paths::pinned_bundle(),
         data: data.to_path_buf(),
         listen: String::new(),
         share_containerd: true,
@@ -137,31 +162,34 @@ fn options(data: &std::path::Path) -> Options {
 }
 
 /// Applies the example and shows three pods with their addresses, and an answer from one of them.
-fn first_deployment(kubectl: &Kubectl) -> Result<()> {
+fn first_deployment(kubectl: &Kubectl, stop: &Stop) -> Result<()> {
     let begun = Instant::now();
     let step = Step::new("apply examples/web.yaml");
     kubectl.run(&["apply", "-f", &paths::root().join("examples/web.yaml").to_string_lossy()])?;
     let address = wait_for("three pods to be ready", Duration::from_secs(60), || {
-        let pods = kubectl.json(&["get", "pods", "-l", "app=web"])?;
-        let text = |pod: &Value, path| pod.pointer(path).and_then(Value::as_str).map(str::to_owned);
-        let ready: Vec<String> = pods
-            .get("items")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter(|pod| pod.pointer("/status/containerStatuses/0/ready") == Some(&Value::Bool(true)))
-            .filter_map(|pod| text(pod, "/status/podIP"))
-            .collect();
+        if stop.within(Duration::ZERO) {
+            return Ok(None);
+        }
+        let ready = ready_addresses(kubectl)?;
         step.detail(&format!("{} of 3 pods are ready", ready.len()));
         match ready.as_slice() {
-            [first, _, _, ..] => Ok(first.clone()),
+            [first, _, _, ..] => Ok(Some(first.clone())),
             _ => bail!("only {} of 3 pods are ready; `kubectl describe pods -l app=web` says why", ready.len()),
         }
     })?;
+    let Some(address) = address else { bail!("interrupted before three pods were ready") };
     step.done(&format!("three pods are ready after {:.1} s", begun.elapsed().as_secs_f32()));
     print!("\n{}", kubectl.run(&["get", "pods", "-o", "wide"])?);
     println!("\nhttp://{address}:8080/ answers:\n{}", fetch(&address)?);
     Ok(())
+}
+
+fn ready_addresses(kubectl: &Kubectl) -> Result<Vec<String>> {
+    let pods = kubectl.json(&["get", "pods", "-l", "app=web"])?;
+    let ready = |pod: &&Value| pod.pointer("/status/containerStatuses/0/ready") == Some(&Value::Bool(true));
+    let address = |pod: &Value| pod.pointer("/status/podIP").and_then(Value::as_str).map(str::to_owned);
+    let items = pods.get("items").and_then(Value::as_array);
+    Ok(items.into_iter().flatten().filter(ready).filter_map(address).collect())
 }
 
 fn fetch(address: &str) -> Result<String> {
