@@ -1,12 +1,17 @@
 //! A control plane on this machine, for tests and for `cargo xtask up`: containerd, the host, kubectl.
 
+pub mod case;
 pub mod containerd;
 pub mod kubectl;
+pub mod manifests;
 pub mod process;
 pub mod stack;
+pub mod suite;
 pub mod wait;
 
+pub use case::Case;
 pub use kubectl::Kubectl;
 pub use process::Process;
 pub use stack::Stack;
+pub use suite::Suite;
 pub use wait::wait_for;

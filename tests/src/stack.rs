@@ -50,10 +50,10 @@ impl Stack {
         }
         match stack.start_gantry() {
             Ok(()) => Ok(stack),
-            Err(error) => {
-                stack.stop()?;
-                Err(error)
-            }
+            Err(error) => Err(match stack.stop() {
+                Ok(()) => error,
+                Err(also) => error.context(format!("and what had started could not be stopped: {also:#}")),
+            }),
         }
     }
 
@@ -80,17 +80,24 @@ impl Stack {
             command.arg("--import").arg(image);
         }
         command.args(&self.options.args);
-        let mut gantry = Process::start(&self.options.data, "gantry", &mut command)?;
-        let kubectl = self.kubectl();
-        wait_for("the API to be ready", Duration::from_secs(60), || {
-            gantry.check()?;
+        // Kept before it is ready, so that whoever gets the error can stop it.
+        let gantry = self.gantry.insert(Process::start(&self.options.data, "gantry", &mut command)?);
+        let kubectl = Kubectl::newest(&kubeconfig);
+        let ready = wait_for("the API to be ready", Duration::from_secs(60), || {
+            if let Err(ended) = gantry.check() {
+                return Ok(Err(ended));
+            }
             if !kubeconfig.exists() {
                 bail!("{} is not there yet", kubeconfig.display());
             }
-            kubectl.run(&["get", "--raw", "/readyz"])
-        })?;
-        self.gantry = Some(gantry);
-        Ok(())
+            kubectl.run(&["get", "--raw", "/readyz"]).map(|_| Ok(()))
+        });
+        ready.with_context(|| format!("the end of the host's log:\n{}", gantry.log_tail(30)))?
+    }
+
+    /// Other arguments for the next start of the host.
+    pub fn options_mut(&mut self) -> &mut Options {
+        &mut self.options
     }
 
     /// Kills the host as a crash would; containers go on.
@@ -139,11 +146,16 @@ impl Stack {
     }
 
     pub fn kubectl(&self) -> Kubectl {
-        Kubectl::new(&self.kubeconfig())
+        Kubectl::newest(&self.kubeconfig())
     }
 
     pub fn data(&self) -> &Path {
         &self.options.data
+    }
+
+    /// The containerd of its own, if it has one.
+    pub fn containerd(&mut self) -> Option<&mut Process> {
+        self.containerd.as_mut()
     }
 
     /// The host's process.

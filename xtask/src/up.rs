@@ -1,7 +1,7 @@
 //! `up` and `down`: a control plane on this machine, from source.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -148,7 +148,8 @@ impl Down {
     }
 }
 
-fn options(data: &std::path::Path) -> Options {
+/// With nothing chosen but the data directory.
+pub fn options(data: &Path) -> Options {
     Options {
         gantry: paths::gantry(),
         plugins: paths::plugins(),

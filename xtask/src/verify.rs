@@ -1,12 +1,15 @@
 //! `test` and `check`.
 
+use std::path::PathBuf;
 use std::process::Command;
+use std::{env, fs};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
+use gantry_tests::Stack;
 
 use crate::shell;
-use crate::{build, depend, packages, paths};
+use crate::{build, depend, packages, paths, up};
 
 #[derive(Args)]
 pub struct Test {
@@ -47,7 +50,34 @@ impl Test {
             .env("GANTRY_PLUGINS", paths::plugins())
             .env("GANTRY_BUNDLE", paths::pinned_bundle())
             .env("GANTRY_IMAGE", paths::image());
-        shell::run(&mut tests)
+        let scratch = Scratch::new()?;
+        tests.env("GANTRY_TEST_DIR", &scratch.0);
+        let outcome = shell::run(&mut tests);
+        scratch.sweep()?;
+        outcome
+    }
+}
+
+/// The folder in which end-to-end tests keep their data directories.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let dir = env::temp_dir().join(format!("gantry-tests-{}", std::process::id()));
+        fs::create_dir_all(&dir).with_context(|| format!("can't make {}", dir.display()))?;
+        Ok(Self(dir))
+    }
+
+    /// A test that was ended from outside could not stop what it had started. Its id files say what that is.
+    fn sweep(self) -> Result<()> {
+        for entry in fs::read_dir(&self.0)? {
+            let data = entry?.path();
+            if let Some(left) = Stack::find(up::options(&data)) {
+                println!("stopping what a test left in {}", data.display());
+                left.stop()?;
+            }
+        }
+        fs::remove_dir_all(&self.0).with_context(|| format!("can't remove {}", self.0.display()))
     }
 }
 
