@@ -1,14 +1,25 @@
 //! Removing everything of an agent from a machine.
 
+use std::path::Path;
+use std::time::Duration;
+
 use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
 use containerd_client::services::v1::{
     DeleteContentRequest, DeleteImageRequest, DeleteNamespaceRequest, DeleteRequest, ListContainersRequest,
     ListContentRequest, ListImagesRequest, ListRequest,
 };
 
+use super::cgroup;
 use super::client::{failed, gone};
 use super::runtime::{Containerd, Engine, Options};
 use crate::runtime::RuntimeError;
+
+/// The shim's default.
+const RUNC: &str = "/run/containerd/runc";
+/// More than an image has layers.
+const ROUNDS: u32 = 500;
+/// After a round that did not remove all it meant to.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Removes all containers and sandboxes of a namespace; with `images`, its images and the namespace too.
 pub async fn clean(options: Options, images: bool) -> Result<(), RuntimeError> {
@@ -20,8 +31,14 @@ pub async fn clean(options: Options, images: bool) -> Result<(), RuntimeError> {
         engine.remove(&container.id).await?;
     }
     for sandbox in engine.sandboxes.all() {
+        let parent = engine.sandboxes.cgroup(&sandbox);
         engine.sandboxes.remove(&sandbox).await?;
+        if let Some((above, _)) = parent.as_deref().and_then(|p| p.trim_matches('/').rsplit_once('/')) {
+            cgroup::remove(above);
+        }
     }
+    // Where the shim keeps runc's state; not empty if another containerd uses the same name.
+    let _ = std::fs::remove_dir(Path::new(RUNC).join(engine.client.namespace()));
     if images {
         remove_images(engine).await?;
         remove_snapshots(engine).await?;
@@ -53,10 +70,12 @@ async fn remove_images(engine: &Engine) -> Result<(), RuntimeError> {
     Ok(())
 }
 
-/// Children before parents: as long as a round removes something, there may be more to remove.
+/// Children before parents, in as many rounds as it takes. The garbage collector does the same at the same time, so a
+/// removal may fail for a child that is on its way out.
 async fn remove_snapshots(engine: &Engine) -> Result<(), RuntimeError> {
     let client = &engine.client;
-    loop {
+    let mut last = Ok(());
+    for _ in 0..ROUNDS {
         let list = ListSnapshotsRequest { snapshotter: engine.images.snapshots.name.clone(), ..Default::default() };
         let answer = client.snapshots().list(client.request(list)).await.map_err(|s| failed("snapshots", &s))?;
         let mut stream = answer.into_inner();
@@ -69,10 +88,17 @@ async fn remove_snapshots(engine: &Engine) -> Result<(), RuntimeError> {
         }
         let leaves: Vec<&str> =
             all.iter().map(|s| s.name.as_str()).filter(|name| !all.iter().any(|s| s.parent == *name)).collect();
+        last = Ok(());
         for leaf in leaves {
-            engine.images.snapshots.remove(leaf).await?;
+            if let Err(error) = engine.images.snapshots.remove(leaf).await {
+                last = Err(error);
+            }
+        }
+        if last.is_err() {
+            tokio::time::sleep(PAUSE).await;
         }
     }
+    last
 }
 
 async fn remove_content(engine: &Engine) -> Result<(), RuntimeError> {

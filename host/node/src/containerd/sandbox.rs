@@ -54,6 +54,11 @@ impl Sandboxes {
         blocking("remove", sandbox, move || unmake(&dir)).await
     }
 
+    /// The parent of its containers' cgroups.
+    pub fn cgroup(&self, sandbox: &str) -> Option<String> {
+        fs::read_to_string(self.dir.join(sandbox).join("cgroup")).ok()
+    }
+
     /// Sandboxes that left something.
     pub fn all(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();

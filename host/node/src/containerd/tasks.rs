@@ -307,13 +307,16 @@ impl Engine {
 
     /// Kills a task if it runs, and deletes it.
     async fn end_task(&self, id: &str) -> Result<(), RuntimeError> {
+        let mut last = None;
         for _ in 0..3 {
             let request = self.client.request(DeleteTaskRequest { container_id: id.to_owned() });
             match self.client.tasks().delete(request).await {
                 Ok(_) => return Ok(()),
                 Err(status) if status.code() == Code::NotFound => return Ok(()),
-                // It runs still.
-                Err(status) if status.code() == Code::FailedPrecondition => {}
+                // It runs still, which containerd says with no code of its own.
+                Err(status) if matches!(status.code(), Code::FailedPrecondition | Code::Unknown) => {
+                    last = Some(failed(id, &status));
+                }
                 Err(status) => return Err(failed(id, &status)),
             }
             self.signal(id, Signal::SIGKILL as i32, true).await?;
@@ -323,7 +326,7 @@ impl Engine {
                 Err(_) => return Err(RuntimeError::Failed(format!("container {id} was killed and does not end"))),
             }
         }
-        Err(RuntimeError::Failed(format!("container {id} was killed and can't be deleted")))
+        Err(last.unwrap_or_else(|| RuntimeError::Failed(format!("container {id} can't be deleted"))))
     }
 }
 

@@ -163,6 +163,12 @@ impl LogWriter {
     }
 }
 
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// A line, in as many records as it takes.
 fn put(prefix: &Prefix, out: &mut Vec<u8>, line: &[u8]) {
     let mut rest = line;

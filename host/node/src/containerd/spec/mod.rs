@@ -86,10 +86,24 @@ fn process(spec: &ContainerSpec, user: &User) -> Result<Value, String> {
         "cwd": if spec.working_dir.is_empty() { "/" } else { &spec.working_dir },
         "capabilities": {"bounding": caps, "effective": caps, "permitted": caps},
         "noNewPrivileges": !spec.security.allow_privilege_escalation && !spec.security.privileged,
-        "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1_048_576, "hard": 1_048_576}],
     });
-    put(&mut process, "oomScoreAdj", spec.limits.oom_score_adj.map(|s| json!(s)));
+    put(&mut process, "oomScoreAdj", spec.limits.oom_score_adj.map(|s| json!(allowed_oom_score(s))));
     Ok(process)
+}
+
+/// A process without this capability can't protect another one better than it is protected itself, and the start would
+/// fail. containerd and the agent are taken to have the same rights.
+fn allowed_oom_score(wanted: i32) -> i32 {
+    const SYS_RESOURCE: u64 = 1 << 24;
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/self/{file}")).ok();
+    let status = read("status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    if effective.is_none_or(|bits| bits & SYS_RESOURCE != 0) {
+        return wanted;
+    }
+    let own = read("oom_score_adj").and_then(|text| text.trim().parse().ok());
+    own.map_or(wanted, |own: i32| wanted.max(own))
 }
 
 /// Shared ones by path; the process ids are each container's own.
