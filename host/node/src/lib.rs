@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod containerd;
 pub mod hollow;
 pub mod image;
+mod locks;
 pub mod logs;
 pub mod network;
 pub mod node;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::blobs;
 use super::client::{Client, failed, gone};
-use super::locks::Locks;
+use crate::locks::Locks;
 use super::snapshots::Snapshots;
 use super::users::Accounts;
 use crate::image::manifest::{Config, Index, chain_ids, for_this_machine, is_index};

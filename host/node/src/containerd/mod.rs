@@ -12,7 +12,6 @@ mod exec;
 mod images;
 mod import;
 mod known;
-mod locks;
 mod output;
 mod pipes;
 mod pull;

@@ -12,7 +12,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 use super::cgroup;
-use super::locks::Locks;
+use crate::locks::Locks;
 use crate::runtime::RuntimeError;
 
 /// The sandboxes of one agent.

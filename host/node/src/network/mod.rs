@@ -1,4 +1,21 @@
 //! How pods get addresses. The agent asks a [`PodNetwork`]; which policy answers it is not the agent's business.
+//!
+//! [`Plugged`] asks a plugin of the family `network`, applies its plans and keeps records of who has which address;
+//! [`Absent`] is there when no such plugin is loaded, and [`HostNetwork`] for pods that use the node's own.
+
+mod absent;
+mod apply;
+mod clean;
+mod driver;
+mod grants;
+mod leases;
+mod links;
+pub mod netns;
+mod plugged;
+
+pub use absent::Absent;
+pub use clean::{Leavings, clean};
+pub use plugged::{NETNS_DIR, Options, Plugged};
 
 use std::net::IpAddr;
 use std::path::PathBuf;
