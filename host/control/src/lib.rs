@@ -13,4 +13,5 @@ pub mod plugins;
 pub mod queue;
 pub mod reconcile;
 pub mod recorder;
+pub mod records;
 pub mod scheduling;

@@ -1,1 +1,65 @@
-fn main() {}
+//! The `gantry` program: the control plane, a node, and the operator's tools, in one binary.
+
+mod bundle;
+mod clean;
+mod cli;
+mod control;
+mod kinds;
+mod logging;
+mod node;
+mod records;
+mod streams;
+mod telemetry;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            // One line, causes and all; where it broke in the source is of no use to an operator.
+            eprintln!("error: {}", line(&error));
+            ExitCode::from(cli::FAILED)
+        }
+    }
+}
+
+fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
+    use cli::Command;
+    match cli.command {
+        Command::Up(up) => threaded(up.run(cli.log)),
+        Command::Bundle(command) => command.run(),
+        Command::Clean(clean) => threaded(clean.run(cli.log)),
+        Command::Completion { shell } => {
+            cli::complete(shell);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn threaded(job: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(job)
+}
+
+/// An error and its causes, each said once.
+fn line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.ends_with(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}

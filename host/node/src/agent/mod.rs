@@ -4,6 +4,7 @@
 
 mod admission;
 mod backoff;
+mod clean;
 pub mod clock;
 mod context;
 mod desired;
@@ -29,6 +30,7 @@ mod testing;
 mod volumes;
 mod worker;
 
+pub use clean::clean;
 pub use clock::Clock;
 pub use context::Dns;
 pub use registry::LogTarget;

@@ -16,11 +16,11 @@ use uuid::Uuid;
 
 use super::blobs;
 use super::client::{Client, failed, gone};
-use crate::locks::Locks;
 use super::snapshots::Snapshots;
 use super::users::Accounts;
 use crate::image::manifest::{Config, Index, chain_ids, for_this_machine, is_index};
 use crate::image::{Descriptor, Manifest, Name};
+use crate::locks::Locks;
 use crate::runtime::{Image, RuntimeError};
 
 /// An image that is ready for containers.

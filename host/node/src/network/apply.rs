@@ -74,10 +74,7 @@ impl Executor {
     async fn bridge(&self, bridge: &Bridge) -> io::Result<()> {
         let addresses = bridge.addresses.iter().map(|a| net(a)).collect::<io::Result<Vec<_>>>()?;
         self.node.ensure_bridge(&bridge.name, bridge.mtu, &addresses).await?;
-        self.hairpin
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(bridge.name.clone(), bridge.hairpin);
+        self.hairpin.lock().unwrap_or_else(PoisonError::into_inner).insert(bridge.name.clone(), bridge.hairpin);
         Ok(())
     }
 
@@ -118,10 +115,8 @@ impl Executor {
         // Which namespace's values `/proc/sys/net` shows depends on the thread that looks.
         let path = Path::new("/proc/sys").join(sysctl.name.replace('.', "/"));
         let value = sysctl.value.clone();
-        within(netns, move || {
-            if fs::read_to_string(&path)?.trim() == value { Ok(()) } else { fs::write(&path, value) }
-        })
-        .await
+        within(netns, move || if fs::read_to_string(&path)?.trim() == value { Ok(()) } else { fs::write(&path, value) })
+            .await
     }
 
     /// One transaction in the node's namespace.

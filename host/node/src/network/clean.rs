@@ -7,10 +7,10 @@ use std::path::Path;
 use nftables::helper::{DEFAULT_NFT, get_current_ruleset_raw};
 use serde_json::{Value, json};
 
+use super::NetError;
 use super::apply::{Executor, nft_error};
 use super::netns::{Namespaces, within};
 use super::plugged::records;
-use super::NetError;
 
 /// Whose leavings, and where.
 pub struct Leavings<'a> {

@@ -60,7 +60,11 @@ impl Driver {
         // Whoever has a plan that ends it holds nothing in the plugin's eyes any more.
         let entries: Vec<_> = self.leases.all().into_iter().filter(|entry| entry.ending.is_none()).collect();
         let leases = entries.iter().flat_map(|entry| entry.record.leases()).collect();
-        self.plugin.reset(self.node.clone(), leases).await.map_err(|f| unavailable(&f))?.map_err(|e| self.refused(e))?;
+        self.plugin
+            .reset(self.node.clone(), leases)
+            .await
+            .map_err(|f| unavailable(&f))?
+            .map_err(|e| self.refused(e))?;
         let attachments = entries.iter().map(|entry| entry.record.attachment()).collect();
         let answers = self.plugin.add(attachments).await.map_err(|f| unavailable(&f))?;
         let mut plans = Vec::new();

@@ -163,7 +163,13 @@ mod tests {
 
     fn veth(node_end: &str, bridge: &str) -> Operation {
         let pod_end = "eth0".to_owned();
-        Operation::EnsureVeth(Veth { node_end: node_end.into(), pod_end, bridge: bridge.into(), mtu: 0, pod_mac: String::new() })
+        Operation::EnsureVeth(Veth {
+            node_end: node_end.into(),
+            pod_end,
+            bridge: bridge.into(),
+            mtu: 0,
+            pod_mac: String::new(),
+        })
     }
 
     fn bridge(name: &str) -> Operation {
@@ -203,7 +209,10 @@ mod tests {
     #[test]
     fn what_is_not_granted_is_refused_by_name() {
         let table = [
-            (bridge("docker0"), "ensure-bridge docker0 is refused: link \"docker0\" has no granted prefix (granted: gtr)"),
+            (
+                bridge("docker0"),
+                "ensure-bridge docker0 is refused: link \"docker0\" has no granted prefix (granted: gtr)",
+            ),
             (bridge("gtr4567890123456"), "15 bytes"),
             (veth("eth0", "gtr0"), "link \"eth0\""),
             (veth("gtr1", "br0"), "link \"br0\""),
@@ -218,7 +227,10 @@ mod tests {
             (nft(r#"{"flush": {"ruleset": null}}"#), "flush ruleset names no table"),
             (nft(r#"{"list": {"ruleset": null}}"#), "verb list"),
             (nft(r#"{"table": {"family": "ip", "name": "filter"}}"#), "verb table"),
-            (nft(r#"{"delete": {"table": {"family": "ip", "name": "filter"}}}"#), "table \"filter\" has no granted prefix"),
+            (
+                nft(r#"{"delete": {"table": {"family": "ip", "name": "filter"}}}"#),
+                "table \"filter\" has no granted prefix",
+            ),
             (nft(r#"{"delete": {"table": {"family": "ip", "name": "gantry-a", "handle": 3}}}"#), "handle"),
             (
                 nft(r#"{"add": {"table": {"family": "ip", "name": "gantry-a"}, "rule": {"table": "filter"}}}"#),

@@ -279,7 +279,12 @@ mod tests {
     use super::*;
 
     fn sandbox(id: &str, ports: &[u16]) -> SandboxNet {
-        let port = |p: &u16| PortMapping { host_port: *p, container_port: 80, protocol: Protocol::Udp, host_ip: String::new() };
+        let port = |p: &u16| PortMapping {
+            host_port: *p,
+            container_port: 80,
+            protocol: Protocol::Udp,
+            host_ip: String::new(),
+        };
         SandboxNet {
             id: id.into(),
             namespace: "default".into(),

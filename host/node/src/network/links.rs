@@ -198,8 +198,12 @@ impl Links {
         let index = node.header.index;
         if controller_of(node) != bridge {
             let message = LinkUnspec::new_with_index(index);
-            self.change(bridge.map_or_else(|| LinkUnspec::new_with_index(index).nocontroller(), |b| message.controller(b)).build())
-                .await?;
+            self.change(
+                bridge
+                    .map_or_else(|| LinkUnspec::new_with_index(index).nocontroller(), |b| message.controller(b))
+                    .build(),
+            )
+            .await?;
         }
         if is_up(node) { Ok(()) } else { self.change(LinkUnspec::new_with_index(index).up().build()).await }
     }
@@ -316,10 +320,7 @@ fn hairpin_of(link: &LinkMessage) -> Option<bool> {
 /// Whether these are the two ends of one pair, as the kernel numbers them.
 fn are_peers(node: &LinkMessage, pod: &LinkMessage) -> bool {
     let veth = |link| kind_of(link) == Some(&InfoKind::Veth);
-    veth(node)
-        && veth(pod)
-        && peer_of(node) == Some(pod.header.index)
-        && peer_of(pod) == Some(node.header.index)
+    veth(node) && veth(pod) && peer_of(node) == Some(pod.header.index) && peer_of(pod) == Some(node.header.index)
 }
 
 fn net_of(address: &AddressMessage) -> Option<IpNet> {

@@ -65,7 +65,7 @@ impl Namespaces {
 }
 
 fn is_namespace(path: &Path) -> bool {
-    statfs(path).is_ok_and(|stat| i64::from(stat.filesystem_type().0) == NSFS_MAGIC)
+    statfs(path).is_ok_and(|stat| stat.filesystem_type().0 == NSFS_MAGIC)
 }
 
 fn make(path: &Path) -> io::Result<()> {

@@ -256,7 +256,8 @@ impl Inner {
         if self.leases.get(id).is_some_and(|entry| entry.record.state == State::Detaching) {
             self.finish(id).await?;
         }
-        let netns = self.namespaces.ensure(id).await.map_err(|error| failed("make the network namespace", id, error))?;
+        let netns =
+            self.namespaces.ensure(id).await.map_err(|error| failed("make the network namespace", id, error))?;
         match self.connect(sandbox).await {
             Ok(addresses) => Ok(NetStatus { netns_path: Some(netns), addresses }),
             Err(error) => {
@@ -307,7 +308,10 @@ impl Inner {
                 return Err(NetError::Failed(format!("plugin {plugin} gave {what} also to sandbox {other}")));
             }
             if tokio::time::timeout_at(deadline, removals.changed()).await.is_err() {
-                return Err(NetError::Exhausted(format!("{what} is still being freed by sandbox {}", conflict.sandbox)));
+                return Err(NetError::Exhausted(format!(
+                    "{what} is still being freed by sandbox {}",
+                    conflict.sandbox
+                )));
             }
         }
     }
@@ -358,7 +362,8 @@ impl Inner {
 
     async fn gc(&self, alive: &[String]) -> Result<(), NetError> {
         let dead = |id: &String| !alive.contains(id);
-        let mut ids: Vec<String> = self.leases.all().into_iter().map(|entry| entry.record.sandbox).filter(dead).collect();
+        let mut ids: Vec<String> =
+            self.leases.all().into_iter().map(|entry| entry.record.sandbox).filter(dead).collect();
         let named = self.namespaces.list().map_err(|error| failed("list network namespaces", "", error))?;
         ids.extend(named.into_iter().filter(dead).collect::<Vec<_>>());
         ids.sort_unstable();

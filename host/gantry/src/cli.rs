@@ -1,0 +1,78 @@
+//! The command line.
+
+use std::io;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::bundle::BundleCommand;
+use crate::clean::Clean;
+use crate::up::Up;
+
+/// Exit code of a command that failed. Wrong usage is 2, as clap has it.
+pub const FAILED: u8 = 1;
+
+/// A container control plane whose behaviour comes from WebAssembly plugins.
+#[derive(Parser)]
+#[command(name = "gantry", version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub log: Log,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What is logged, and how.
+#[derive(Args, Clone, Debug)]
+pub struct Log {
+    /// What to log: a level, or directives such as `info,gantry_node=debug`.
+    #[arg(long, global = true, env = "GANTRY_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// How log lines look.
+    #[arg(long, global = true, env = "GANTRY_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Format {
+    /// For people; colours only on terminals.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run a control plane and a node in one process.
+    ///
+    /// Everything is kept in one data directory. Stopping it (Ctrl-C or SIGTERM) leaves containers running: the next
+    /// `gantry up` takes them over.
+    #[command(after_help = UP_EXAMPLES)]
+    Up(Box<Up>),
+    /// Check a bundle of plugins, or pin it to the components that there are.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
+    /// Remove what a stopped `gantry up` left on this machine: containers, links, rules. Objects stay.
+    Clean(Clean),
+    /// Print a completion script: `source <(gantry completion bash)`.
+    Completion { shell: clap_complete::Shell },
+}
+
+const UP_EXAMPLES: &str = "Examples:
+  gantry up --bundle kubernetes.toml --plugins ./plugins
+  gantry up --bundle kubernetes.toml --plugins ./plugins --no-node --hollow-nodes 1000
+  kubectl --kubeconfig gantry-data/kubeconfig get nodes";
+
+/// Prints a completion script.
+pub fn complete(shell: clap_complete::Shell) {
+    clap_complete::generate(shell, &mut Cli::command(), "gantry", &mut io::stdout());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,227 @@
+//! The control plane's parts, put together.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use gantry_api::server::Metrics;
+use gantry_api::{Authenticator, Limits, Options, Pki, Server, Tokens};
+use gantry_control::objects::PluginObjects;
+use gantry_control::plugins::{self, Refused};
+use gantry_control::recorder::Recorder;
+use gantry_control::{bootstrap, definitions, gc, namespaces, nodes, reconcile, recorder, scheduling};
+use gantry_model::{Kinds, core};
+use gantry_node::cluster::{Cluster, Local};
+use gantry_objects::Objects;
+use gantry_plugin::{Bundle, Engine, EngineOptions, Loaded};
+use gantry_store::{Sled, Store};
+use tokio::task::JoinSet;
+
+use crate::streams::NodeStreams;
+use crate::{kinds, records};
+
+/// Keys in one call of a controller.
+const BATCH: usize = 16;
+/// Calls of a controller under way when the bundle does not say.
+const CONCURRENCY: u32 = 2;
+
+/// What a control plane is made from.
+pub struct Settings {
+    /// All state.
+    pub data: PathBuf,
+    /// The bundle's file.
+    pub bundle: PathBuf,
+    /// Folders with components.
+    pub folders: Vec<PathBuf>,
+    /// Silence after which a node is not ready.
+    pub node_grace: Duration,
+}
+
+/// A running control plane.
+pub struct Control {
+    objects: Objects,
+    store: Arc<dyn Store>,
+    recorder: Recorder,
+    loaded: Vec<Arc<Loaded>>,
+    loops: JoinSet<()>,
+    reconcilers: Vec<reconcile::Handle>,
+    scheduler: scheduling::Handle,
+    records: records::Records,
+    /// Keeps deadlines ticking.
+    _engine: Engine,
+}
+
+impl Control {
+    /// Opens the store, loads the plugins and starts the loops.
+    pub async fn start(settings: Settings) -> Result<Self> {
+        let bundle = Bundle::read(&settings.bundle)?;
+        let engine = Engine::new(EngineOptions::new(settings.data.clone()))?;
+        let path = settings.data.join("store");
+        let store = tokio::task::spawn_blocking(move || Sled::open(gantry_store::Options::new(path))).await??;
+        let store: Arc<dyn Store> = Arc::new(store);
+        let kinds = Kinds::default();
+        core::register(&kinds);
+        let objects = Objects::new(store.clone(), kinds);
+        let (recorder, events) = recorder::recorder(&objects);
+        let mut loops = JoinSet::new();
+        loops.spawn(events);
+        bootstrap::run(&objects).await.context("can't make the first namespaces")?;
+        plugins::restore(&objects);
+        let (loaded, refused) = load(&engine, &bundle, &settings, &objects, &recorder).await?;
+        definitions::load(&objects);
+        let scheduler = schedule(&loaded, &objects, &recorder);
+        let reconcilers = loaded.iter().filter_map(|p| reconciler(p, &objects, &recorder)).collect();
+        let records = records::Records::start(&loaded, &objects);
+        start_loops(&mut loops, &objects, &recorder, settings.node_grace);
+        let options = plugins::Options {
+            bundle: bundle.name.clone(),
+            loaded: loaded.clone(),
+            refused,
+            objects: objects.clone(),
+            recorder: recorder.clone(),
+        };
+        loops.spawn(plugins::run(options));
+        Ok(Self { objects, store, recorder, loaded, loops, reconcilers, scheduler, records, _engine: engine })
+    }
+
+    /// The objects, for a node in the same process.
+    pub fn cluster(&self) -> Arc<dyn Cluster> {
+        Arc::new(Local::new(self.objects.clone()))
+    }
+
+    /// The plugins that run.
+    pub fn loaded(&self) -> &[Arc<Loaded>] {
+        &self.loaded
+    }
+
+    /// Stops the loops, then the store.
+    pub async fn stop(mut self) {
+        for reconciler in self.reconcilers {
+            reconciler.stop().await;
+        }
+        self.scheduler.stop().await;
+        self.records.stop().await;
+        drop(self.recorder);
+        self.loops.shutdown().await;
+        self.store.close().await;
+    }
+}
+
+async fn load(
+    engine: &Engine,
+    bundle: &Bundle,
+    settings: &Settings,
+    objects: &Objects,
+    recorder: &Recorder,
+) -> Result<(Vec<Arc<Loaded>>, Vec<Refused>)> {
+    let loads = bundle.plugins.iter().map(|entry| {
+        let seen = PluginObjects::new(objects.clone(), recorder.clone(), &entry.name);
+        engine.load_one(entry, &settings.folders, Arc::new(seen))
+    });
+    let (mut loaded, mut refused) = (Vec::new(), Vec::new());
+    for outcome in futures::future::join_all(loads).await {
+        match outcome {
+            Ok(plugin) => {
+                plugins::forget(objects, plugin.name());
+                kinds::declare(objects.kinds(), &plugin)?;
+                tracing::info!(plugin = plugin.name(), version = plugin.version(), digest = plugin.digest(), "loaded");
+                loaded.push(Arc::new(plugin));
+            }
+            Err(error) if error.required => bail!("bundle {}: {error}", settings.bundle.display()),
+            Err(error) => {
+                tracing::warn!(%error, "running without a plugin");
+                refused.push(Refused { name: error.plugin.clone(), why: error.to_string() });
+            }
+        }
+    }
+    Ok((loaded, refused))
+}
+
+fn reconciler(plugin: &Arc<Loaded>, objects: &Objects, recorder: &Recorder) -> Option<reconcile::Handle> {
+    let controller = plugin.controller()?;
+    let concurrency = plugin.entry().instances.unwrap_or(CONCURRENCY);
+    Some(reconcile::start(reconcile::Options {
+        plugin: plugin.name().to_owned(),
+        controller,
+        objects: objects.clone(),
+        recorder: recorder.clone(),
+        concurrency: usize::try_from(concurrency).unwrap_or(1),
+        batch: BATCH,
+    }))
+}
+
+fn schedule(loaded: &[Arc<Loaded>], objects: &Objects, recorder: &Recorder) -> scheduling::Handle {
+    let policies = loaded.iter().filter_map(|plugin| Some((plugin.name().to_owned(), plugin.scheduler()?)));
+    scheduling::start(scheduling::Options::new(objects.clone(), recorder.clone(), policies.collect()))
+}
+
+fn start_loops(loops: &mut JoinSet<()>, objects: &Objects, recorder: &Recorder, node_grace: Duration) {
+    loops.spawn(gc::run(objects.clone()));
+    loops.spawn(namespaces::run(objects.clone()));
+    loops.spawn(definitions::run(objects.clone()));
+    let patience = nodes::Options { grace: node_grace, ..nodes::Options::default() };
+    loops.spawn(nodes::run(objects.clone(), recorder.clone(), patience));
+}
+
+/// How the API is served.
+pub struct Serving {
+    /// Where.
+    pub listen: SocketAddr,
+    /// More names for the certificate.
+    pub names: Vec<String>,
+    /// The folder with keys and certificates.
+    pub pki: PathBuf,
+    /// Where the administrator's kubeconfig goes.
+    pub kubeconfig: PathBuf,
+    /// Bearer tokens.
+    pub tokens: Option<PathBuf>,
+}
+
+/// Starts the API, then writes the kubeconfig: whoever finds one can use it.
+pub async fn serve(
+    control: &Control,
+    serving: &Serving,
+    streams: NodeStreams,
+    metrics: Metrics,
+) -> Result<gantry_api::Handle> {
+    let mut names = serving.names.clone();
+    if !serving.listen.ip().is_unspecified() {
+        names.push(serving.listen.ip().to_string());
+    }
+    let pki = Pki::load_or_create(&serving.pki, &names)?;
+    let tokens = serving.tokens.as_deref().map(Tokens::load).transpose()?;
+    let authenticators = tokens.into_iter().map(|t| Arc::new(t) as Arc<dyn Authenticator>).collect();
+    let server = Server::start(Options {
+        listen: serving.listen,
+        tls: pki.tls()?,
+        objects: control.objects.clone(),
+        authenticators,
+        streams: Arc::new(streams),
+        metrics,
+        readiness: Arc::new(Vec::new),
+        extra: Default::default(),
+        limits: Limits::default(),
+    })
+    .await?;
+    write_private(&serving.kubeconfig, &pki.kubeconfig(&server.url()))?;
+    Ok(server)
+}
+
+/// Only the owner may read it, and nobody ever sees half of it.
+fn write_private(path: &std::path::Path, text: &str) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let failed = || format!("can't write {}", path.display());
+    let partial = path.with_extension("partial");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&partial)
+        .with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    std::fs::rename(&partial, path).with_context(failed)
+}

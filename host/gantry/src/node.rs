@@ -1,0 +1,175 @@
+//! The node in this process.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use gantry_node::agent::{Agent, Handle, Options};
+use gantry_node::cluster::Recorder;
+use gantry_node::containerd::{self, Containerd};
+use gantry_node::network::{self, Absent, Plugged, PodNetwork};
+use gantry_node::node::{Description, Machine, Reserved};
+use gantry_node::runtime::Runtime;
+use gantry_plugin::family::network::NodeInfo;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use crate::control::Control;
+
+/// As the kubelet's default.
+const PODS: u32 = 110;
+
+#[derive(Args, Clone, Debug)]
+pub struct NodeArgs {
+    /// The node's name. By default the host name.
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// containerd's socket.
+    #[arg(long, default_value = "/run/containerd/containerd.sock", value_name = "SOCKET")]
+    pub containerd: PathBuf,
+    /// The namespace of containerd that belongs to this node.
+    #[arg(long, default_value = "gantry", value_name = "NAME")]
+    pub containerd_namespace: String,
+    /// Addresses of the node's pods, in CIDR notation; may be repeated for a second address family.
+    #[arg(long, default_value = "10.64.0.0/24", value_name = "CIDR")]
+    pub pod_range: Vec<String>,
+    /// Addresses of all pods of the cluster: what leaves them is masqueraded.
+    #[arg(long, default_value = "10.64.0.0/16", value_name = "CIDR")]
+    pub cluster_range: Vec<String>,
+    /// Image archives (OCI or Docker) to import at the start.
+    #[arg(long, value_name = "FILE")]
+    pub import: Vec<PathBuf>,
+    /// Registries (`host:port`) that are asked over plain HTTP, besides those on loopback.
+    #[arg(long, value_name = "REGISTRY")]
+    pub insecure_registry: Vec<String>,
+    /// Most pods at once.
+    #[arg(long, default_value_t = PODS, value_name = "COUNT")]
+    pub max_pods: u32,
+}
+
+impl NodeArgs {
+    /// How containerd is reached.
+    pub fn runtime(&self, data: &Path) -> containerd::Options {
+        containerd::Options {
+            socket: self.containerd.clone(),
+            namespace: self.containerd_namespace.clone(),
+            state: run_dir(data).join("runtime"),
+            insecure_registries: self.insecure_registry.clone(),
+            ..containerd::Options::default()
+        }
+    }
+}
+
+/// What of a data directory's state belongs on a tmpfs. Named by the directory, so that several never meet.
+pub fn run_dir(data: &Path) -> PathBuf {
+    // FNV-1a: small, and the same in every version.
+    let hash =
+        data.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+    Path::new("/run/gantry").join(format!("{hash:016x}"))
+}
+
+/// A running node.
+pub struct Node {
+    agent: Handle,
+    events: JoinHandle<()>,
+}
+
+impl Node {
+    /// Starts the agent. It waits for containerd by itself once containerd answered at all.
+    pub async fn start(args: &NodeArgs, data: &Path, control: &Control) -> Result<Self> {
+        let folder = data.join("node");
+        std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+        let machine = Machine::probe(&folder, args.max_pods).context("can't read what this machine has")?;
+        let runtime = Arc::new(Containerd::connect(args.runtime(data)).await?);
+        for archive in &args.import {
+            let names = runtime.import(archive).await.with_context(|| format!("can't import {}", archive.display()))?;
+            tracing::info!(?names, archive = %archive.display(), "imported");
+        }
+        let name = args.node_name.clone().unwrap_or(machine.hostname);
+        let network = network(args, &name, &machine.addresses, data, control).await?;
+        let cluster = control.cluster();
+        let (recorder, events) = Recorder::new(cluster.clone(), &name);
+        let description = Description {
+            name,
+            pod_ranges: args.pod_range.clone(),
+            addresses: machine.addresses,
+            capacity: machine.capacity,
+            reserved: Reserved::default(),
+            information: machine.information,
+            ..Description::default()
+        };
+        let options = Options::new(description, cluster, runtime, network, recorder, folder);
+        Ok(Self { agent: Agent::start(options), events: tokio::spawn(events) })
+    }
+
+    /// The agent, for logs and exec.
+    pub fn agent(&self) -> &Handle {
+        &self.agent
+    }
+
+    /// Stops the agent; containers go on.
+    pub async fn stop(self) {
+        self.agent.stop().await;
+        self.events.abort();
+    }
+}
+
+async fn network(
+    args: &NodeArgs,
+    node: &str,
+    addresses: &[IpAddr],
+    data: &Path,
+    control: &Control,
+) -> Result<Arc<dyn PodNetwork>> {
+    let Some((loaded, plugin)) = control.loaded().iter().find_map(|loaded| Some((loaded, loaded.network()?))) else {
+        return Ok(Arc::new(Absent));
+    };
+    let grants = loaded.grants().clone();
+    Prefixes { links: grants.links(), tables: grants.tables() }.keep(data)?;
+    let options = network::Options {
+        plugin,
+        plugin_name: loaded.name().to_owned(),
+        grants,
+        node: NodeInfo {
+            name: node.to_owned(),
+            pod_ranges: args.pod_range.clone(),
+            cluster_ranges: args.cluster_range.clone(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+        },
+        data_dir: data.join("network"),
+        netns_dir: run_dir(data).join("netns"),
+        node_netns: None,
+    };
+    Ok(Arc::new(Plugged::start(options).await))
+}
+
+/// What the links and tables of a node's network begin with: written down, so that `gantry clean` knows them without the
+/// bundle.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Prefixes {
+    /// Of links.
+    pub links: Vec<String>,
+    /// Of nftables tables.
+    pub tables: Vec<String>,
+}
+
+impl Prefixes {
+    fn file(data: &Path) -> PathBuf {
+        data.join("network-prefixes.json")
+    }
+
+    fn keep(&self, data: &Path) -> Result<()> {
+        let file = Self::file(data);
+        std::fs::write(&file, serde_json::to_vec(self)?).with_context(|| format!("can't write {}", file.display()))
+    }
+
+    /// Of the last node that ran on this data directory; nothing if none did.
+    pub fn of(data: &Path) -> Self {
+        let bytes = std::fs::read(Self::file(data)).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+}
