@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
@@ -96,7 +97,10 @@ fn store(dir: &Path, file: &Path, code: &[u8]) -> std::io::Result<()> {
     if !ours(dir) {
         return Err(std::io::Error::other("others may write to the cache folder"));
     }
-    let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
+    // Its own name for each attempt: the same component may be loaded twice at once.
+    static ATTEMPT: AtomicU64 = AtomicU64::new(0);
+    let attempt = ATTEMPT.fetch_add(1, Relaxed);
+    let temporary = file.with_extension(format!("{}-{attempt}.tmp", std::process::id()));
     let written = write(&temporary, code).and_then(|()| std::fs::rename(&temporary, file));
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);

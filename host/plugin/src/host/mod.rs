@@ -56,10 +56,10 @@ impl Host {
         for (name, path) in &plugin.directories {
             wasi.preopened_dir(path, format!("/{name}"), FsPerms::ReadWrite)?;
         }
+        // The defaults of the protocols are wasmtime's to change; these are ours.
+        wasi.allow_tcp(plugin.sockets).allow_udp(plugin.sockets).allow_ip_name_lookup(plugin.sockets);
         if plugin.sockets {
-            wasi.inherit_network().allow_ip_name_lookup(true);
-        } else {
-            wasi.allow_tcp(false).allow_udp(false);
+            wasi.inherit_network();
         }
         Ok(Self {
             limits: Limits::new(plugin.memory),

@@ -1,0 +1,16 @@
+//! The engine with real components. Fixtures are under `tests/fixtures/`; which test claims which:
+//! - `fixture-controller`: `controller`, `containment`
+//! - `fixture-controller` of contract 0.0.9, without its export, under another name: `loading`
+//! - `fixture-scheduler`: `scheduler`
+//! - `fixture-node` (network and sink): `node`
+//! - `fixture-sockets`: `loading`, `node`
+
+// A helper that fails fails its test.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod containment;
+mod controller;
+mod loading;
+mod node;
+mod scheduler;
+mod support;
