@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::kubectl::Version;
-use crate::suite::SOON;
+use crate::suite::patience;
 use crate::{Kubectl, wait_for};
 
 /// A namespace and a kubectl for it.
@@ -96,7 +96,7 @@ impl Case {
 
     /// Asks until it is so.
     pub fn until<T>(&self, what: &str, ask: impl FnMut() -> Result<T>) -> Result<T> {
-        wait_for(what, SOON, ask)
+        wait_for(what, patience(), ask)
     }
 
     /// Waits until an object has a value at a JSON pointer; gives the object.

@@ -4,6 +4,7 @@ pub mod case;
 pub mod containerd;
 pub mod kubectl;
 pub mod manifests;
+pub mod netns;
 pub mod process;
 pub mod stack;
 pub mod suite;

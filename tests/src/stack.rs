@@ -125,7 +125,15 @@ impl Stack {
         if !containerd::answers(&self.socket()) {
             return Ok(());
         }
-        let mut command = Command::new(&self.options.gantry);
+        // The network that it used is that of its containerd, which whoever cleans up need not be in.
+        let mut command = match &self.containerd {
+            Some(containerd) => {
+                let mut command = Command::new("nsenter");
+                command.arg(format!("--net=/proc/{}/ns/net", containerd.pid())).arg(&self.options.gantry);
+                command
+            }
+            None => Command::new(&self.options.gantry),
+        };
         command.arg("clean").arg("--data-dir").arg(&self.options.data).arg("--containerd").arg(self.socket());
         let output = command.output().context("can't run gantry clean")?;
         if !output.status.success() {

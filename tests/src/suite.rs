@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::kubectl::{Version, installed};
 use crate::stack::{Options, Stack};
-use crate::{Case, Kubectl};
+use crate::{Case, Kubectl, netns};
 
 /// Scenarios at once.
 const WORKERS: usize = 4;
@@ -35,13 +35,15 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// A control plane with the stock bundle, one node, and an empty data directory.
+    /// A control plane with the stock bundle, one node, an empty data directory and a network of its own, which this
+    /// thread enters.
     pub fn start(name: &str) -> Result<Self> {
         Self::start_with(name, |_| Ok(()))
     }
 
     /// The same after a change to how it starts; the data directory is there already.
     pub fn start_with(name: &str, change: impl FnOnce(&mut Options) -> Result<()>) -> Result<Self> {
+        netns::enter()?;
         let mut options = options(name)?;
         change(&mut options)?;
         let data = options.data.clone();
@@ -175,5 +177,9 @@ fn built(variable: &str, place: &str) -> Result<PathBuf> {
     }
 }
 
-/// How long a scenario waits for something that takes a moment, on a machine with a lot to do.
-pub const SOON: Duration = Duration::from_secs(60);
+/// How long a scenario waits for something that takes a moment, on a machine with a lot to do: a minute, or
+/// `GANTRY_PATIENCE` seconds.
+pub fn patience() -> Duration {
+    let seconds = env::var("GANTRY_PATIENCE").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(60))
+}

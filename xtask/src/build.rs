@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
 
 use crate::shell::{self, Step};
 use crate::{image, packages, paths};
@@ -12,13 +13,37 @@ use crate::{image, packages, paths};
 /// The stock plugins' packages.
 const PLUGINS: &[&str] = &["controller-workloads", "network-bridge", "scheduler-kubernetes", "sink-file"];
 
+#[derive(Args)]
+pub struct Build {
+    /// Only these parts.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Part {
+    Plugins,
+    Host,
+    Bundle,
+    Image,
+}
+
+/// What makes a part.
+type Job = fn() -> Result<()>;
+
+impl Build {
+    pub fn run(&self) -> Result<()> {
+        packages::install(&[packages::BUILD])?;
+        let wanted = |part: Part| self.parts.is_empty() || self.parts.contains(&part);
+        let steps: [(Part, Job); 4] =
+            [(Part::Plugins, plugins), (Part::Host, host), (Part::Bundle, pin), (Part::Image, image::build)];
+        steps.into_iter().filter(|(part, _)| wanted(*part)).try_for_each(|(_, step)| step())
+    }
+}
+
 /// Everything that `up` runs.
 pub fn everything() -> Result<()> {
-    packages::install(&[packages::BUILD])?;
-    plugins()?;
-    host()?;
-    pin()?;
-    image::build()
+    Build { parts: Vec::new() }.run()
 }
 
 /// The copy of the stock bundle that starts: with the digests of the components that were just built.

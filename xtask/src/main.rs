@@ -30,7 +30,7 @@ enum Chore {
     /// Stop what `up --detach` started, and remove its containers, links and rules.
     Down(up::Down),
     /// Build the host (release), all plugins, the pinned bundle and the test image.
-    Build,
+    Build(build::Build),
     /// Run every test: unit, plugin, integration, end to end with containerd and kubectl.
     Test(verify::Test),
     /// Formatting, lints, the direction of dependencies, and documentation.
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     match Cli::parse().chore {
         Chore::Up(up) => up.run(),
         Chore::Down(down) => down.run(),
-        Chore::Build => build::everything(),
+        Chore::Build(build) => build.run(),
         Chore::Test(test) => test.run(),
         Chore::Check => verify::check(),
     }
