@@ -1,5 +1,5 @@
 //! The program in Gantry's test image: a small HTTP server, and the handful of commands that trying out containers
-//! needs, in one static binary without dependencies. `web help` lists them.
+//! needs, in one static binary. `web help` lists them.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -91,6 +91,8 @@ struct State {
 }
 
 fn serve(port: u16) -> io::Result<()> {
+    // As process 1 of a container it would ignore SIGTERM otherwise, and every stop would last the whole grace period.
+    ctrlc::set_handler(|| std::process::exit(0)).map_err(io::Error::other)?;
     let listener = TcpListener::bind(("0.0.0.0", port))?;
     println!("listening on port {port}");
     let state: &'static State =

@@ -41,6 +41,13 @@ const ENTRIES: &[Entry] = &[
     entry("gantry.dev", "v1alpha1", "Bundle", "bundles", "", Cluster, "dev.gantry.v1alpha1.Bundle", true, ""),
 ];
 
+/// Kinds that clients count on being there (`kubectl cluster-info` lists Services) and that only a plugin gives a
+/// meaning to: without it their objects are told that nobody acts on them.
+#[rustfmt::skip]
+const AWAITED: &[(&str, Entry)] = &[
+    ("controller-services", entry("", "v1", "Service", "services", "svc", Namespaced, "io.k8s.api.core.v1.Service", true, "spec.clusterIP spec.type")),
+];
+
 const POD_FIELDS: &str = "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork \
                           status.phase status.podIP status.nominatedNodeName";
 const EVENT_FIELDS: &str = "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid \
@@ -66,31 +73,34 @@ const fn entry(
 
 /// Every core kind.
 pub(super) fn all() -> impl Iterator<Item = Kind> {
-    ENTRIES.iter().map(|entry| {
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        Kind {
-            group: entry.group.to_owned(),
-            version: entry.version.to_owned(),
-            kind: entry.kind.to_owned(),
-            plural: entry.plural.to_owned(),
-            singular: entry.kind.to_lowercase(),
-            short_names: words(entry.short),
-            categories: categories(entry),
-            scope: entry.scope,
-            schema: Arc::new(json!({ "$ref": format!("#/definitions/{}", entry.definition) })),
-            definition: entry.definition.to_owned(),
-            status: entry.status,
-            scale: None,
-            columns: columns(entry),
-            selectable_fields: words(entry.fields),
-            origin: Origin::Core,
-        }
-    })
+    let core = ENTRIES.iter().map(|entry| kind(entry, Origin::Core));
+    core.chain(AWAITED.iter().map(|(plugin, entry)| kind(entry, Origin::Plugin((*plugin).to_owned()))))
+}
+
+fn kind(entry: &Entry, origin: Origin) -> Kind {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    Kind {
+        group: entry.group.to_owned(),
+        version: entry.version.to_owned(),
+        kind: entry.kind.to_owned(),
+        plural: entry.plural.to_owned(),
+        singular: entry.kind.to_lowercase(),
+        short_names: words(entry.short),
+        categories: categories(entry),
+        scope: entry.scope,
+        schema: Arc::new(json!({ "$ref": format!("#/definitions/{}", entry.definition) })),
+        definition: entry.definition.to_owned(),
+        status: entry.status,
+        scale: None,
+        columns: columns(entry),
+        selectable_fields: words(entry.fields),
+        origin,
+    }
 }
 
 fn categories(entry: &Entry) -> Vec<String> {
     match (entry.group, entry.kind) {
-        ("", "Pod") => vec!["all".to_owned()],
+        ("", "Pod" | "Service") => vec!["all".to_owned()],
         ("apiextensions.k8s.io", _) => vec!["api-extensions".to_owned()],
         _ => Vec::new(),
     }
@@ -107,6 +117,18 @@ fn columns(entry: &Entry) -> Vec<PrinterColumn> {
         json_path: path.to_owned(),
     };
     match entry.kind {
+        "Service" => vec![
+            column("Type", "string", ".spec.type", 0, "How the Service is reached."),
+            column("Cluster-IP", "string", ".spec.clusterIP", 0, "Its virtual address."),
+            column(
+                "External-IP",
+                "string",
+                ".status.loadBalancer.ingress[*].ip",
+                0,
+                "Where it is reached from outside.",
+            ),
+            column("Port(s)", "string", ".spec.ports[*].port", 0, "Its ports."),
+        ],
         "Plugin" => vec![
             column("Version", "string", ".status.version", 0, "The version that is running."),
             column("Families", "string", ".status.families[*]", 0, "What the plugin is for."),
