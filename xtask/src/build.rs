@@ -64,7 +64,8 @@ fn pin() -> Result<()> {
 /// The host, in release mode. Cargo shows its own progress.
 pub fn host() -> Result<()> {
     println!("building the host; from clean this takes some minutes");
-    shell::run(cargo().args(["build", "--release", "--package", "gantry"]))?;
+    // The whole workspace's features, so that builds of its other programs find the same dependencies.
+    shell::run(cargo().args(["build", "--release", "--workspace", "--bin", "gantry"]))?;
     let size = fs::metadata(paths::gantry())?.len();
     println!("✓ {} ({:.1} MB)", paths::gantry().display(), size as f64 / 1e6);
     Ok(())
