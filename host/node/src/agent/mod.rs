@@ -27,6 +27,8 @@ mod start;
 mod status;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod volumes;
 mod worker;
 

@@ -92,7 +92,8 @@ impl Worker {
             instances: &self.instances,
             health: &self.health,
             plan,
-            prepared: self.net.is_some(),
+            // Containers that are taken over prove it before it is looked at.
+            prepared: self.net.is_some() || self.instances.iter().any(Instance::is_running),
             torn_down: self.torn_down,
             addresses: self.net.as_ref().map_or(&[], |net| net.addresses.as_slice()),
             host: &self.context.facts.addresses,
