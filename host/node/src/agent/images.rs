@@ -29,6 +29,9 @@ pub async fn ensure(
     last: Option<&Hold>,
 ) -> Result<Image, Hold> {
     let name = container.image.clone().unwrap_or_default();
+    if let Err(reason) = crate::image::Name::parse(&name) {
+        return Err(bad_name(context, desired, container, &PullError::Name { name, reason }));
+    }
     let policy = policy(container.image_pull_policy.as_deref(), &name);
     if policy != Policy::Always
         && let Some(image) = present(context, &name).await?
@@ -101,18 +104,22 @@ async fn pull(
             context.tell(pod, field, "Pulled", message);
             Ok(image)
         }
-        Err(error @ PullError::Name { .. }) => {
-            let message = format!("Failed to apply default image tag \"{name}\": {error}");
-            context.warn(pod, field, "InspectFailed", message.clone());
-            context.warn(pod, field, "Failed", "Error: InvalidImageName");
-            Err(hold(context, "InvalidImageName", message, backoff::FIRST))
-        }
+        Err(error @ PullError::Name { .. }) => Err(bad_name(context, desired, container, &error)),
         Err(error) => {
             context.warn(pod, field, "Failed", format!("Failed to pull image \"{name}\": {error}"));
             context.warn(pod, field, "Failed", "Error: ErrImagePull");
             Err(pull_hold(context, name, error.to_string(), last))
         }
     }
+}
+
+fn bad_name(context: &Context, desired: &Desired, container: &Container, error: &PullError) -> Hold {
+    let name = container.image.as_deref().unwrap_or_default();
+    let message = format!("Failed to apply default image tag \"{name}\": {error}");
+    let field = Some(container.name.as_str());
+    context.warn(&desired.key, field, "InspectFailed", message.clone());
+    context.warn(&desired.key, field, "Failed", "Error: InvalidImageName");
+    hold(context, "InvalidImageName", message, backoff::FIRST)
 }
 
 fn pull_hold(context: &Context, name: &str, message: String, last: Option<&Hold>) -> Hold {

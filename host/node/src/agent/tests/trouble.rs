@@ -44,6 +44,15 @@ async fn an_image_that_can_not_be_pulled_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_that_is_none_is_said_so() {
+    let world = World::new();
+    world.create(json!({"containers": [{"name": "c", "image": "Not/A Name"}]}));
+    world.until("it waits", |w| w.status(WAITING) == "InvalidImageName").await;
+    world.until_event("InspectFailed: Failed to apply default image tag \"Not/A Name\"").await;
+    assert!(world.steps(&["pull"]).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn pull_secrets_reach_the_registry_they_are_for() {
     let world = World::new();
     world.runtime.offer("reg.example/far:1");
