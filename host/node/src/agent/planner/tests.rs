@@ -276,7 +276,8 @@ proptest! {
                 obey(&mut scene, action, second);
             }
             if scene.torn_down {
-                prop_assert!(scene.plan().actions.iter().all(|action| matches!(action, Action::Forget { .. })));
+                let only_forgets = scene.plan().actions.iter().all(|action| matches!(action, Action::Forget { .. }));
+                prop_assert!(only_forgets);
                 return Ok(());
             }
             if let Some(luck) = luck.next() && quiet {

@@ -33,7 +33,7 @@ fn thresholds_count_what_comes_in_a_row() {
     assert_eq!(shown, ".G.....BB.G");
 }
 
-async fn answer(request: http::Request<Incoming>) -> Result<http::Response<Full<bytes::Bytes>>, Infallible> {
+async fn answer(request: ::http::Request<Incoming>) -> Result<::http::Response<Full<bytes::Bytes>>, Infallible> {
     let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let (status, location) = match request.uri().path() {
         "/ok" => (200, ""),
@@ -46,7 +46,7 @@ async fn answer(request: http::Request<Incoming>) -> Result<http::Response<Full<
         _ => (503, ""),
     };
     let body = vec![b'x'; 100_000];
-    Ok(http::Response::builder().status(status).header("location", location).body(Full::new(body.into())).unwrap())
+    Ok(::http::Response::builder().status(status).header("location", location).body(Full::new(body.into())).unwrap())
 }
 
 async fn serve() -> u16 {
@@ -110,10 +110,10 @@ async fn ports_open_or_do_not() {
 }
 
 /// A health service: the service `""` is well, `sick` is not, others are unknown.
-async fn health(request: http::Request<Incoming>) -> Result<http::Response<Body>, Infallible> {
+async fn health(request: ::http::Request<Incoming>) -> Result<::http::Response<Body>, Infallible> {
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let question = grpc::Question::decode(&body[5..]).unwrap();
-    let builder = http::Response::builder().header("content-type", "application/grpc");
+    let builder = ::http::Response::builder().header("content-type", "application/grpc");
     let status = match question.service.as_str() {
         "" => 1,
         "sick" => 2,
@@ -123,8 +123,8 @@ async fn health(request: http::Request<Incoming>) -> Result<http::Response<Body>
     let message = grpc::Answer { status }.encode_to_vec();
     let mut frame = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
     frame.extend(message);
-    let mut trailers = http::HeaderMap::new();
-    trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+    let mut trailers = ::http::HeaderMap::new();
+    trailers.insert("grpc-status", ::http::HeaderValue::from_static("0"));
     let body = Full::new(bytes::Bytes::from(frame)).with_trailers(std::future::ready(Some(Ok(trailers))));
     Ok(builder.body(body.boxed()).unwrap())
 }
