@@ -117,7 +117,8 @@ pub fn web() -> Result<std::path::PathBuf> {
     Ok(paths::target().join(TRIPLE).join("plugin/web"))
 }
 
-fn cargo() -> Command {
+/// Cargo, in the repository.
+pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(paths::root());
     cargo

@@ -1,5 +1,6 @@
 //! Gantry's chores: `cargo xtask help` lists them.
 
+mod bench;
 mod build;
 mod depend;
 mod image;
@@ -33,6 +34,8 @@ enum Chore {
     Build(build::Build),
     /// Run every test: unit, plugin, integration, end to end with containerd and kubectl.
     Test(verify::Test),
+    /// Measure the release build on this machine and write `BENCHMARKS.md`; all of it, or the parts named.
+    Bench(bench::Bench),
     /// Formatting, lints, the direction of dependencies, and documentation.
     Check,
 }
@@ -43,6 +46,7 @@ fn main() -> Result<()> {
         Chore::Down(down) => down.run(),
         Chore::Build(build) => build.run(),
         Chore::Test(test) => test.run(),
+        Chore::Bench(bench) => bench.run(),
         Chore::Check => verify::check(),
     }
 }
