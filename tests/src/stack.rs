@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::suite::patience;
 use crate::{Kubectl, Process, containerd, wait_for};
 
 /// What to start, and where.
@@ -83,7 +84,7 @@ impl Stack {
         // Kept before it is ready, so that whoever gets the error can stop it.
         let gantry = self.gantry.insert(Process::start(&self.options.data, "gantry", &mut command)?);
         let kubectl = Kubectl::newest(&kubeconfig);
-        let ready = wait_for("the API to be ready", Duration::from_secs(60), || {
+        let ready = wait_for("the API to be ready", patience(), || {
             if let Err(ended) = gantry.check() {
                 return Ok(Err(ended));
             }

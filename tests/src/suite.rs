@@ -151,6 +151,11 @@ pub fn options(name: &str) -> Result<Options> {
     let scratch = env::var_os("GANTRY_TEST_DIR").map_or_else(env::temp_dir, PathBuf::from);
     fs::create_dir_all(&scratch)?;
     let data = tempfile::Builder::new().prefix(&format!("gantry-{name}-")).tempdir_in(&scratch)?.keep();
+    // Plugins are compiled once for all tests of a run.
+    if let Some(cache) = env::var_os("GANTRY_TEST_CACHE").map(PathBuf::from) {
+        fs::create_dir_all(&cache)?;
+        std::os::unix::fs::symlink(cache, data.join("cache"))?;
+    }
     Ok(Options {
         gantry: built("GANTRY_BIN", "release/gantry")?,
         plugins: built("GANTRY_PLUGINS", "plugins")?,

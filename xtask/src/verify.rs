@@ -51,26 +51,27 @@ impl Test {
             .env("GANTRY_BUNDLE", paths::pinned_bundle())
             .env("GANTRY_IMAGE", paths::image());
         let scratch = Scratch::new()?;
-        tests.env("GANTRY_TEST_DIR", &scratch.0);
+        tests.env("GANTRY_TEST_DIR", scratch.0.join("data")).env("GANTRY_TEST_CACHE", scratch.0.join("cache"));
         let outcome = shell::run(&mut tests);
         scratch.sweep()?;
         outcome
     }
 }
 
-/// The folder in which end-to-end tests keep their data directories.
+/// The folder in which end-to-end tests keep their data directories and what is compiled for them.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self> {
         let dir = env::temp_dir().join(format!("gantry-tests-{}", std::process::id()));
-        fs::create_dir_all(&dir).with_context(|| format!("can't make {}", dir.display()))?;
+        let data = dir.join("data");
+        fs::create_dir_all(&data).with_context(|| format!("can't make {}", data.display()))?;
         Ok(Self(dir))
     }
 
     /// A test that was ended from outside could not stop what it had started. Its id files say what that is.
     fn sweep(self) -> Result<()> {
-        for entry in fs::read_dir(&self.0)? {
+        for entry in fs::read_dir(self.0.join("data"))? {
             let data = entry?.path();
             if let Some(left) = Stack::find(up::options(&data)) {
                 println!("stopping what a test left in {}", data.display());
