@@ -30,8 +30,9 @@ pub const RUN: &[Need] = &[
     need("kubectl", "kubernetes-client"),
 ];
 
-/// To test: a registry to pull from, and a shell for images.
-pub const TEST: &[Need] = &[need("docker-registry", "docker-registry"), need("busybox", "busybox-static")];
+/// To test: a registry to pull from, a shell for images, a client without opinions.
+pub const TEST: &[Need] =
+    &[need("docker-registry", "docker-registry"), need("busybox", "busybox-static"), need("curl", "curl")];
 
 /// Installs what is missing, and says what.
 pub fn install(needs: &[&[Need]]) -> Result<()> {

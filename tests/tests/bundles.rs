@@ -1,0 +1,121 @@
+//! Plugins taken out of the bundle, and bundles that do not fit: what they did stops and nothing else, and whoever looks
+//! is told why.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use gantry_tests::case::text;
+use gantry_tests::manifests::{deployment, pod, with};
+use gantry_tests::stack::Options;
+use gantry_tests::{Case, Suite, scenarios};
+
+/// The bundle without one plugin, in the data directory.
+fn without(options: &mut Options, plugin: &str) -> Result<()> {
+    let text = fs::read_to_string(&options.bundle)?;
+    let (head, entries) = text.split_once("[[plugin]]").context("the bundle has no plugin")?;
+    let name = format!("name = \"{plugin}\"");
+    let kept: Vec<&str> = entries.split("[[plugin]]").filter(|entry| !entry.contains(&name)).collect();
+    ensure!(kept.len() < entries.split("[[plugin]]").count(), "{plugin} is not in the bundle");
+    options.bundle = options.data.join("bundle.toml");
+    fs::write(&options.bundle, kept.iter().fold(head.to_owned(), |text, entry| text + "[[plugin]]" + entry))?;
+    Ok(())
+}
+
+#[test]
+fn without_a_scheduler_pods_wait_and_say_why() -> Result<()> {
+    Suite::start_with("no-scheduler", |options| without(options, "scheduler-kubernetes"))?.run(scenarios![waits])
+}
+
+fn waits(case: &Case) -> Result<()> {
+    case.apply(&deployment("web", 2))?;
+    case.until("two pods", || {
+        ensure!(case.names("pods -l app=web")?.len() == 2, "not yet");
+        Ok(())
+    })?;
+    let pod = case.names("pods -l app=web")?.pop().context("no pod")?;
+    let why = case.until_event(&pod, "FailedScheduling")?;
+    ensure!(why.contains("scheduler"), "{why}");
+    case.stays(Duration::from_secs(2), || {
+        let pod = case.get(&format!("pod {pod}"))?;
+        ensure!(text(&pod, "/status/phase") == "Pending" && text(&pod, "/spec/nodeName").is_empty(), "{pod}");
+        Ok(())
+    })?;
+    // A pod that names its node needs no scheduler.
+    let node = case.names("nodes")?.pop().context("no node")?;
+    case.apply(&with(self::pod("placed", "echo hello"), "/spec/nodeName", node))?;
+    case.until_is("pod placed", "/status/phase", "Succeeded").map(drop)
+}
+
+#[test]
+fn without_its_controller_a_deployment_is_only_stored() -> Result<()> {
+    let mut suite = Suite::start("no-controller")?;
+    let case = suite.case("leftover")?;
+    case.apply(&deployment("web", 2))?;
+    case.line("rollout status deployment/web --timeout=120s")?;
+    let whole = suite.stack()?.options_mut().bundle.clone();
+    suite.stack()?.stop_gantry()?;
+    without(suite.stack()?.options_mut(), "controller-workloads")?;
+    suite.stack()?.start_gantry()?;
+    // The port is another one; the kubeconfig knows.
+    ensure!(case.until_event("web", "NoController")?.contains("controller-workloads"));
+    case.line("scale deployment web --replicas=3")?;
+    case.stays(Duration::from_secs(2), || {
+        ensure!(case.names("pods -l app=web")?.len() == 2, "somebody still acts on Deployments");
+        Ok(())
+    })?;
+    case.apply(&pod("other", "echo hello"))?;
+    case.until_is("pod other", "/status/phase", "Succeeded")?;
+    suite.stack()?.stop_gantry()?;
+    suite.stack()?.options_mut().bundle = whole;
+    suite.stack()?.start_gantry()?;
+    case.until_is("deployment web", "/status/readyReplicas", 3)?;
+    suite.stop()
+}
+
+#[test]
+fn bundles_that_do_not_fit_are_refused() -> Result<()> {
+    let options = gantry_tests::suite::options("refused")?;
+    let text = fs::read_to_string(&options.bundle)?;
+    let digest = text.split_once("digest = \"sha256:").context("no digest")?.1.get(..64).context("no digest")?;
+    let table = [
+        ("the digest of another file", text.replace(digest, &"0".repeat(64)), "controller-workloads", "digest"),
+        (
+            "no such file",
+            text.replacen("name = \"network-bridge\"", "name = \"network-bridge\"\nsource = \"absent.wasm\"", 1),
+            "network-bridge",
+            "absent.wasm",
+        ),
+        ("a misspelt key", text.replacen("memory = ", "memori = ", 1), "", "memori"),
+        ("no grants", text.replacen("grants = \"asked\"", "", 1), "controller-workloads", "grant"),
+        (
+            "unknown configuration",
+            text.replacen("bridge = \"gtr0\"", "bridges = \"gtr0\"", 1),
+            "network-bridge",
+            "bridges",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (what, bundle, plugin, cause) in table {
+        let file = options.data.join("bad.toml");
+        fs::write(&file, bundle)?;
+        let mut up = Command::new("timeout");
+        up.args(["--signal=KILL", "60"]).arg(&options.gantry).args(["up", "--no-node", "--listen", "127.0.0.1:0"]);
+        up.arg("--data-dir").arg(options.data.join("control")).arg("--bundle").arg(&file);
+        let output = up.arg("--plugins").arg(&options.plugins).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let line = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        if output.status.code() != Some(1)
+            || !line.contains(plugin)
+            || !line.contains(cause)
+            || !line.contains("bad.toml")
+        {
+            wrong.push(format!("{what}: {}: {said}", output.status));
+        }
+    }
+    fs::remove_dir_all(&options.data)?;
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
