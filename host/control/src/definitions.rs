@@ -1,12 +1,13 @@
-//! CustomResourceDefinitions: their kinds are served while they exist.
+//! CustomResourceDefinitions: their kinds are served while they exist, and what is of those kinds goes with them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use gantry_model::kind::Origin;
 use gantry_model::status::Cause;
 use gantry_model::{Kind, Record, crd};
-use gantry_objects::{Objects, Patch, Subresource, WriteOptions};
+use gantry_objects::{DeleteOptions, Objects, Patch, Preconditions, Subresource, WriteOptions};
 use gantry_store::Range;
 use serde_json::{Value, json};
 
@@ -14,6 +15,10 @@ use crate::follow::{Follower, Seen};
 
 const GROUP: &str = "apiextensions.k8s.io";
 const MANAGER: &str = "gantry-definitions";
+/// Keeps a definition until no object of its kinds is left. The name is Kubernetes' own.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+/// What still has finalizers is looked at again after this.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Serves the kinds of all definitions that there are now. Called before the API listens, so that no client is told
 /// that a kind is unknown only because the host has just started.
@@ -33,12 +38,32 @@ pub fn load(objects: &Objects) {
 pub async fn run(objects: Objects) {
     let Some(kind) = objects.kinds().by_kind(GROUP, "CustomResourceDefinition") else { return };
     let mut follower = Follower::new(objects.store().clone(), kind.resource());
-    let mut known: HashMap<String, u64> = HashMap::new();
+    let mut keeper = Keeper { objects, kind, known: HashMap::new(), ending: HashSet::new() };
+    let mut again = tokio::time::interval(AGAIN);
     loop {
-        let (present, gone) = match follower.next().await {
+        tokio::select! {
+            seen = follower.next() => keeper.see(seen).await,
+            _ = again.tick(), if !keeper.ending.is_empty() => {}
+        }
+        keeper.clean().await;
+    }
+}
+
+struct Keeper {
+    objects: Objects,
+    kind: Arc<Kind>,
+    /// Definitions and their revisions.
+    known: HashMap<String, u64>,
+    /// Those that wait for the objects of their kinds to go.
+    ending: HashSet<String>,
+}
+
+impl Keeper {
+    async fn see(&mut self, seen: Seen) {
+        let (present, gone) = match seen {
             Seen::All(records) => {
-                let gone =
-                    known.keys().filter(|name| !records.iter().any(|r| r.meta.name == **name)).cloned().collect();
+                let there: HashSet<&String> = records.iter().map(|record| &record.meta.name).collect();
+                let gone = self.known.keys().filter(|name| !there.contains(name)).cloned().collect::<Vec<_>>();
                 (records, gone)
             }
             Seen::Changes(events) => {
@@ -48,16 +73,74 @@ pub async fn run(objects: Objects) {
             }
         };
         for name in gone {
-            known.remove(&name);
-            objects.kinds().remove(&Origin::Definition(name));
+            self.known.remove(&name);
+            self.ending.remove(&name);
+            self.objects.kinds().remove(&Origin::Definition(name));
         }
         for record in present {
-            if known.insert(record.meta.name.clone(), record.revision) != Some(record.revision) {
-                let outcome = serve(&objects, &record);
-                tell(&objects, &kind, &record, outcome).await;
+            if self.known.insert(record.meta.name.clone(), record.revision) != Some(record.revision) {
+                self.present(&record).await;
             }
         }
     }
+
+    async fn present(&mut self, record: &Record) {
+        let outcome = serve(&self.objects, record);
+        if record.meta.deletion_timestamp.is_some() {
+            self.ending.insert(record.meta.name.clone());
+            return;
+        }
+        let served = outcome.is_ok();
+        tell(&self.objects, &self.kind, record, outcome).await;
+        if served && !record.meta.finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
+            let finalizers: Vec<&str> =
+                record.meta.finalizers.iter().map(String::as_str).chain(std::iter::once(CLEANUP)).collect();
+            self.finalizers(record, &finalizers).await;
+        }
+    }
+
+    /// Deletes what is of the kinds of definitions that end, and lets those go of which nothing is left.
+    async fn clean(&mut self) {
+        for name in self.ending.clone() {
+            let Ok(record) = self.objects.get(&self.kind, "", &name) else { continue };
+            let origin = Origin::Definition(name);
+            let kinds = self.objects.kinds().all().into_iter().filter(|kind| kind.origin == origin);
+            let mut left = 0;
+            for kind in kinds {
+                left += empty(&self.objects, &kind).await;
+            }
+            if left == 0 && record.meta.finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
+                let others: Vec<&str> =
+                    record.meta.finalizers.iter().map(String::as_str).filter(|f| *f != CLEANUP).collect();
+                self.finalizers(&record, &others).await;
+            }
+        }
+    }
+
+    /// If somebody else was faster, the change that they made brings the definition back.
+    async fn finalizers(&self, record: &Record, finalizers: &[&str]) {
+        let preconditions = Preconditions { uid: Some(record.meta.uid.clone()), resource_version: None };
+        let options = WriteOptions { manager: MANAGER.to_owned(), preconditions, ..WriteOptions::default() };
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+        if let Err(error) = self.objects.patch(&self.kind, "", &record.meta.name, patch, &options).await {
+            tracing::debug!(definition = record.meta.name, %error, "can't change a definition's finalizers");
+        }
+    }
+}
+
+/// Deletes all objects of a kind. Answers how many are left.
+async fn empty(objects: &Objects, kind: &Kind) -> usize {
+    let range = Range { resource: kind.resource(), namespace: None, after: None, limit: 0 };
+    for record in objects.store().list(&range).records {
+        if record.meta.deletion_timestamp.is_none() {
+            let preconditions = Preconditions { uid: Some(record.meta.uid.clone()), resource_version: None };
+            let options = DeleteOptions { preconditions, ..DeleteOptions::default() };
+            if let Err(error) = objects.delete(kind, &record.meta.namespace, &record.meta.name, &options).await {
+                tracing::debug!(key = %record.key, %error, "can't delete an object of a definition that ends");
+            }
+        }
+    }
+    objects.store().list(&range).records.len()
 }
 
 /// Replaces the kinds of one definition. An error says why none of them can be served.

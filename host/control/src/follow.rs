@@ -56,6 +56,10 @@ impl Follower {
                 Err(error) => {
                     tracing::debug!(%error, resource = %self.resource, "a watch ended, listing anew");
                     self.watch = None;
+                    if !matches!(error, gantry_store::Error::Compacted { .. }) {
+                        self.failures += 1;
+                        tokio::time::sleep(Backoff::LOOPS.after(self.failures)).await;
+                    }
                 }
             }
         }
@@ -74,8 +78,16 @@ impl Follower {
 pub struct Change {
     /// The object.
     pub record: Arc<Record>,
+    /// The object before, where it is known.
+    pub previous: Option<Arc<Record>>,
     /// Whether it is gone.
     pub deleted: bool,
+}
+
+impl Change {
+    fn of(event: &Event) -> Self {
+        Self { record: event.record.clone(), previous: event.previous.clone(), deleted: event.deleted }
+    }
 }
 
 /// Follows every kind, also those that are declared later, and hands changes of each to `see`. After a gap everything
@@ -106,10 +118,10 @@ async fn one(store: Arc<dyn Store>, resource: Resource, see: impl Fn(Vec<Change>
     let mut follower = Follower::new(store, resource);
     loop {
         see(match follower.next().await {
-            Seen::All(records) => records.into_iter().map(|record| Change { record, deleted: false }).collect(),
-            Seen::Changes(events) => {
-                events.iter().map(|e| Change { record: e.record.clone(), deleted: e.deleted }).collect()
+            Seen::All(records) => {
+                records.into_iter().map(|record| Change { record, previous: None, deleted: false }).collect()
             }
+            Seen::Changes(events) => events.iter().map(|event| Change::of(event)).collect(),
         });
     }
 }

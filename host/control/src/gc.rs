@@ -3,11 +3,13 @@
 //! See <https://kubernetes.io/docs/concepts/architecture/garbage-collection/>.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gantry_model::meta::OwnerReference;
 use gantry_model::status::Reason;
 use gantry_model::{Key, Kind, Record, Status};
 use gantry_objects::{DeleteOptions, Objects, Patch, Preconditions, Propagation, WriteOptions};
+use gantry_store::Range;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -17,6 +19,9 @@ use crate::queue::{Next, Queue};
 
 const WORKERS: usize = 16;
 const BATCH: usize = 16;
+/// Everything that has owners is looked at again after this, for the sake of deletions that fell into a gap of a watch
+/// and of owners whose kind was not known.
+const SWEEP: Duration = Duration::from_secs(300);
 const MANAGER: &str = "gantry-gc";
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
@@ -28,6 +33,7 @@ pub async fn run(objects: Objects) {
     for _ in 0..WORKERS {
         tasks.spawn(collector.clone().work());
     }
+    tasks.spawn(collector.clone().sweep());
     follow::everything(objects, move |changes| collector.see(&changes)).await;
 }
 
@@ -44,20 +50,41 @@ enum Owner {
     Gone,
     /// It waits for its dependents to go.
     WaitsForDependents,
-    /// Its kind is not known now, so nothing can be said.
+    /// Its kind is not known now, or it can't be found by its name alone, so nothing can be said.
     Unknown,
 }
 
 impl Collector {
     fn see(&self, changes: &[Change]) {
-        for Change { record, deleted } in changes {
+        for Change { record, previous, deleted } in changes {
             let meta = &record.meta;
             if *deleted {
                 self.queue.push(self.objects.store().owned(&meta.uid).iter().map(|r| r.key.clone()));
-                let owners = meta.owner_references.iter().filter_map(|owner| self.owner(record, owner));
-                self.queue.push(owners.filter(|owner| waits(owner)).map(|owner| owner.key.clone()));
+                self.wake_owners(record);
             } else if !meta.owner_references.is_empty() || waits(record) {
                 self.queue.push([record.key.clone()]);
+            }
+            // An owner may wait for a dependent that is none any more.
+            let previous = previous.as_ref().filter(|previous| previous.meta.owner_references != meta.owner_references);
+            previous.into_iter().for_each(|previous| self.wake_owners(previous));
+        }
+    }
+
+    fn wake_owners(&self, dependent: &Record) {
+        let owners = dependent.meta.owner_references.iter().filter_map(|owner| self.owner(dependent, owner));
+        self.queue.push(owners.filter(|owner| waits(owner)).map(|owner| owner.key.clone()));
+    }
+
+    async fn sweep(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(SWEEP);
+        tick.tick().await;
+        loop {
+            tick.tick().await;
+            for kind in self.objects.kinds().all() {
+                let range = Range { resource: kind.resource(), namespace: None, after: None, limit: 0 };
+                let records = self.objects.store().list(&range).records;
+                let concerned = records.iter().filter(|r| !r.meta.owner_references.is_empty() || waits(r));
+                self.queue.push(concerned.map(|record| record.key.clone()));
             }
         }
     }
@@ -109,9 +136,11 @@ impl Collector {
             let propagation = if dependents { Propagation::Foreground } else { Propagation::Background };
             return self.delete(kind, record, propagation).await;
         }
-        let dangling = |uid: &str| states.iter().any(|(o, s)| o.uid == uid && *s == Owner::Gone);
-        if keeps && states.iter().any(|(_, state)| *state == Owner::Gone) {
-            return self.disown(kind, record, dangling).await;
+        // Somebody else keeps it, so those that are gone, and those that would wait for it for ever, let go of it.
+        let lives = states.iter().any(|(_, state)| *state == Owner::Lives);
+        let lets_go = |state: Owner| state == Owner::Gone || (lives && state == Owner::WaitsForDependents);
+        if keeps && states.iter().any(|(_, state)| lets_go(*state)) {
+            return self.disown(kind, record, |uid| states.iter().any(|(o, s)| o.uid == uid && lets_go(*s))).await;
         }
         Ok(())
     }
@@ -178,8 +207,11 @@ impl Collector {
     }
 
     fn state(&self, dependent: &Record, owner: &OwnerReference) -> Owner {
-        if self.kind_of(owner).is_none() {
-            return Owner::Unknown;
+        // What belongs to no namespace can't belong to something in one: there is no telling which is meant.
+        match self.kind_of(owner) {
+            None => return Owner::Unknown,
+            Some(kind) if kind.namespaced() && dependent.meta.namespace.is_empty() => return Owner::Unknown,
+            Some(_) => {}
         }
         match self.owner(dependent, owner) {
             None => Owner::Gone,

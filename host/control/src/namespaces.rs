@@ -72,12 +72,17 @@ impl Reaper {
         if namespace.meta.deletion_timestamp.is_none() {
             return Ok(0);
         }
-        let mut left = Vec::new();
+        let (mut left, mut trouble) = (Vec::new(), None);
         for kind in self.objects.kinds().all().into_iter().filter(|kind| kind.namespaced()) {
-            let count = self.empty(&kind, name).await?;
-            if count > 0 {
-                left.push((kind.resource().to_string(), count));
+            match self.empty(&kind, name).await {
+                Ok(0) => {}
+                Ok(count) => left.push((kind.resource().to_string(), count)),
+                // One object that can't be deleted is no reason to keep the others.
+                Err(error) => trouble = Some(error),
             }
+        }
+        if let Some(error) = trouble {
+            return Err(error);
         }
         // A kind that is served in two versions is counted for each; only whether anything is left matters.
         let count = left.iter().map(|(_, count)| count).sum();

@@ -2,7 +2,7 @@
 //! tolerate the taint are deleted when their time is over. Pods of nodes that no longer exist are removed.
 //! See <https://kubernetes.io/docs/concepts/architecture/nodes/#heartbeats>.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,16 +69,15 @@ struct Monitor {
 impl Monitor {
     async fn pass(&mut self, now: Timestamp, clock: std::time::Instant) {
         let nodes = self.all(&self.node);
-        self.seen.retain(|name, _| nodes.iter().any(|node| node.meta.name == *name));
+        let names: HashSet<&str> = nodes.iter().map(|node| node.meta.name.as_str()).collect();
+        self.seen.retain(|name, _| names.contains(name.as_str()));
         for node in &nodes {
             let silent = self.silent(node, clock);
             if let Err(error) = self.judge(node, silent, now).await {
                 tracing::warn!(node = node.meta.name, %error, "can't update a node's condition");
             }
         }
-        if let Err(error) = self.remove_homeless(&nodes).await {
-            tracing::warn!(%error, "can't remove a pod of a node that is gone");
-        }
+        self.remove_homeless(&names).await;
     }
 
     fn all(&self, kind: &Kind) -> Vec<Arc<Record>> {
@@ -113,7 +112,7 @@ impl Monitor {
             // A node that has just registered says soon how it is.
             _ => None,
         };
-        self.taint(node, &object, wanted, now).await?;
+        self.taint(&node.meta.name, wanted, now).await?;
         self.evict(&node.meta.name, now).await
     }
 
@@ -128,7 +127,9 @@ impl Monitor {
             }
         }
         let patch = json!({"status": {"conditions": conditions}});
-        self.patch_node(node, patch, Subresource::Status).await?;
+        if !self.patch_node(node, patch, Subresource::Status).await? {
+            return Ok(());
+        }
         let about = recorder::about(&self.node, node);
         let message = format!("node {} is silent: its status is unknown", node.meta.name);
         self.recorder.tell(about, Severity::Warning, MANAGER, "NodeNotReady", message);
@@ -136,7 +137,9 @@ impl Monitor {
     }
 
     /// Brings the two taints into line with what is wanted; taints of others stay.
-    async fn taint(&self, node: &Record, object: &Value, wanted: Option<&str>, now: Timestamp) -> Result<(), Status> {
+    async fn taint(&self, node: &str, wanted: Option<&str>, now: Timestamp) -> Result<(), Status> {
+        let Some(node) = self.objects.store().get(&Key::new(self.node.resource(), "", node)) else { return Ok(()) };
+        let object = node.value();
         let taints: Vec<Value> = object.pointer("/spec/taints").and_then(Value::as_array).cloned().unwrap_or_default();
         let key = |taint: &Value| taint.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();
         let ours = |taint: &Value| [UNREACHABLE, NOT_READY].contains(&key(taint).as_str());
@@ -157,16 +160,20 @@ impl Monitor {
             left.push(json!({"key": key, "effect": "NoSchedule"}));
             left.push(json!({"key": key, "effect": "NoExecute", "timeAdded": format!("{now:.0}")}));
         }
-        self.patch_node(node, json!({"spec": {"taints": left}}), Subresource::None).await
+        self.patch_node(&node, json!({"spec": {"taints": left}}), Subresource::None).await.map(drop)
     }
 
-    async fn patch_node(&self, node: &Record, patch: Value, subresource: Subresource) -> Result<(), Status> {
-        let preconditions = Preconditions { uid: Some(node.meta.uid.clone()), resource_version: None };
+    /// Replaces a list of the node. Whether it did: when somebody else, such as the node itself, was faster, the next
+    /// pass judges anew.
+    async fn patch_node(&self, node: &Record, patch: Value, subresource: Subresource) -> Result<bool, Status> {
+        let preconditions =
+            Preconditions { uid: Some(node.meta.uid.clone()), resource_version: Some(node.revision.to_string()) };
         let options =
             WriteOptions { manager: MANAGER.to_owned(), preconditions, subresource, ..WriteOptions::default() };
         match self.objects.patch(&self.node, "", &node.meta.name, Patch::Merge(patch), &options).await {
-            Err(e) if e.reason != Reason::NotFound => Err(e),
-            _ => Ok(()),
+            Ok(_) => Ok(true),
+            Err(e) if matches!(e.reason, Reason::NotFound | Reason::Conflict) => Ok(false),
+            Err(e) => Err(e),
         }
     }
 
@@ -196,18 +203,19 @@ impl Monitor {
     }
 
     /// Pods bound to nodes that are gone have nobody who could end them.
-    async fn remove_homeless(&self, nodes: &[Arc<Record>]) -> Result<(), Status> {
+    async fn remove_homeless(&self, nodes: &HashSet<&str>) {
         for pod in self.all(&self.pod) {
             let home = pod.field("spec.nodeName");
-            if home.is_empty() || nodes.iter().any(|node| node.meta.name == home) {
+            if home.is_empty() || nodes.contains(home) {
                 continue;
             }
             // The list of nodes is older than the pod may be.
-            if self.objects.store().get(&Key::new(self.node.resource(), "", home)).is_none() {
-                self.delete_pod(&pod, Some(0)).await?;
+            if self.objects.store().get(&Key::new(self.node.resource(), "", home)).is_none()
+                && let Err(error) = self.delete_pod(&pod, Some(0)).await
+            {
+                tracing::warn!(pod = %pod.key, %error, "can't remove a pod of a node that is gone");
             }
         }
-        Ok(())
     }
 
     async fn delete_pod(&self, pod: &Record, grace_seconds: Option<i64>) -> Result<(), Status> {

@@ -20,11 +20,15 @@ pub enum Next {
     Done,
     /// It comes back after this time, or with the next push.
     After(Duration),
-    /// It failed and comes back after a growing wait. A push does not shorten the wait of a key that keeps failing.
+    /// It failed and comes back after a growing wait. A push shortens the wait of a key that keeps failing to [`HURRY`] at
+    /// best: what was changed may have mended it, but the change may also be of its own making.
     Retry,
     /// It failed for good: forgotten until the next push.
     Drop,
 }
+
+/// The shortest wait of a failing key that something changed about.
+pub const HURRY: Duration = Duration::from_secs(1);
 
 /// The queue.
 pub struct Queue<K> {
@@ -49,8 +53,8 @@ struct Entry {
     running: bool,
     /// Pushed while it ran.
     again: bool,
-    /// The serial of the delayed entry that counts.
-    due: Option<u64>,
+    /// The delayed entry that counts: when, and its serial.
+    due: Option<(Instant, u64)>,
     failures: u32,
 }
 
@@ -153,7 +157,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         };
         state.retries += u64::from(next == Next::Retry);
         match wait {
-            Some(wait) if next == Next::Retry => state.delay(key, now + wait),
+            Some(wait) if next == Next::Retry => state.delay(key, now + if again { wait.min(HURRY) } else { wait }),
             Some(wait) if !again => state.delay(key, now + wait),
             _ if again => state.push(key, now),
             _ => state.forget(&key),
@@ -192,7 +196,11 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
         let entry = self.keys.entry(key.clone()).or_default();
         if entry.running {
             entry.again = true;
-        } else if entry.ready_since.is_none() && !(entry.failures > 0 && entry.due.is_some()) {
+        } else if let (1.., Some((at, _))) = (entry.failures, entry.due) {
+            if at > now + HURRY {
+                self.delay(key, now + HURRY);
+            }
+        } else if entry.ready_since.is_none() {
             entry.ready_since = Some(now);
             entry.due = None;
             self.ready.push_back(key);
@@ -205,7 +213,7 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
         if entry.ready_since.is_some() || entry.running {
             return;
         }
-        entry.due = Some(self.serial);
+        entry.due = Some((at, self.serial));
         self.delayed.push(Reverse((at, self.serial, key)));
     }
 
@@ -215,9 +223,9 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
             if *at > now {
                 return;
             }
-            let Some(Reverse((_, serial, key))) = self.delayed.pop() else { return };
+            let Some(Reverse((at, serial, key))) = self.delayed.pop() else { return };
             if let Some(entry) = self.keys.get_mut(&key)
-                && entry.due == Some(serial)
+                && entry.due == Some((at, serial))
             {
                 entry.due = None;
                 entry.ready_since = Some(now);
@@ -293,6 +301,28 @@ mod tests {
         assert_eq!(queue.take(1).await, [1]);
         queue.close();
         assert!(queue.take(1).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_push_shortens_a_long_wait_of_a_failing_key() {
+        let hour = Duration::from_secs(3600);
+        let queue = Queue::new(Backoff { first: hour, most: hour });
+        queue.push([1]);
+        assert_eq!(queue.take(1).await, [1]);
+        queue.done(1, Next::Retry);
+        let begun = Instant::now();
+        queue.push([1]);
+        queue.push([1]);
+        assert_eq!(queue.depth(), Depth { delayed: 1, retries: 1, ..Depth::default() });
+        assert_eq!(queue.take(1).await, [1]);
+        assert!(begun.elapsed() >= HURRY);
+        // The same when the change came during the pass.
+        queue.push([1]);
+        queue.done(1, Next::Retry);
+        assert_eq!(queue.take(1).await, [1]);
+        queue.done(1, Next::Retry);
+        let waits = tokio::time::timeout(2 * HURRY, queue.take(1)).await;
+        assert!(waits.is_err(), "nothing hurries it");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

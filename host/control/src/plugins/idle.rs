@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use gantry_model::kind::Origin;
 use gantry_model::{Kind, Record};
+use gantry_objects::Objects;
 use tokio::task::JoinSet;
 
 use super::Options;
@@ -15,29 +16,43 @@ use crate::recorder::{self, Severity};
 const COMPONENT: &str = "gantry-plugins";
 
 pub(super) async fn run(options: Arc<Options>) {
-    let acted_on = reconciled(&options).await;
     let mut tasks = JoinSet::new();
-    for kind in options.objects.kinds().all() {
-        if let Origin::Plugin(plugin) = &kind.origin
-            && !acted_on.contains(&(kind.group.clone(), kind.kind.clone()))
-        {
-            tasks.spawn(tell(options.clone(), kind.clone(), plugin.clone()));
-        }
+    for (kind, plugin) in idle(&options.objects, &reconciled(&options).await) {
+        tasks.spawn(tell(options.clone(), kind, plugin));
     }
     while tasks.join_next().await.is_some() {}
 }
 
-async fn reconciled(options: &Options) -> HashSet<(String, String)> {
-    let mut kinds = HashSet::new();
-    for controller in options.loaded.iter().filter_map(|plugin| plugin.controller()) {
-        if let Ok(Ok(description)) = controller.describe().await {
-            kinds.extend(description.watches.into_iter().map(|w| (w.target.group, w.target.kind)));
+/// Kinds by group and name.
+type Kinds = HashSet<(String, String)>;
+
+/// Kinds that a plugin declared and nobody acts on, each with that plugin.
+pub(super) fn idle(objects: &Objects, acted_on: &Kinds) -> Vec<(Arc<Kind>, String)> {
+    let declared = objects.kinds().all().into_iter().filter_map(|kind| match &kind.origin {
+        Origin::Plugin(plugin) => Some((kind.clone(), plugin.clone())),
+        _ => None,
+    });
+    declared.filter(|(kind, _)| !acted_on.contains(&(kind.group.clone(), kind.kind.clone()))).collect()
+}
+
+/// Kinds that a loaded controller reconciles, or reads on the way to what it reconciles. One that does not say now gets
+/// the benefit of the doubt for the kinds that it declared.
+async fn reconciled(options: &Options) -> Kinds {
+    let mut kinds = Kinds::new();
+    for plugin in &options.loaded {
+        let Some(controller) = plugin.controller() else { continue };
+        match controller.describe().await {
+            Ok(Ok(description)) => {
+                let both = description.watches.into_iter().flat_map(|watch| [watch.target, watch.kind]);
+                kinds.extend(both.map(|kind| (kind.group, kind.kind)));
+            }
+            _ => kinds.extend(plugin.manifest().kinds.iter().map(|kind| (kind.group.clone(), kind.kind.clone()))),
         }
     }
     kinds
 }
 
-async fn tell(options: Arc<Options>, kind: Arc<Kind>, plugin: String) {
+pub(super) async fn tell(options: Arc<Options>, kind: Arc<Kind>, plugin: String) {
     let mut follower = Follower::new(options.objects.store().clone(), kind.resource());
     let mut told: HashMap<String, i64> = HashMap::new();
     loop {

@@ -4,14 +4,14 @@
 mod idle;
 mod object;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_model::kind::Origin;
 use gantry_model::status::Reason;
-use gantry_model::{Kind, Status};
-use gantry_objects::{Objects, Patch, Subresource, WriteOptions};
+use gantry_model::{Kind, Record, Status};
+use gantry_objects::{DeleteOptions, Objects, Patch, Subresource, WriteOptions};
 use gantry_plugin::Loaded;
 use gantry_store::Range;
 use serde_json::{Value, json};
@@ -53,14 +53,18 @@ pub fn restore(objects: &Objects) {
     let Some(kind) = objects.kinds().by_kind(GROUP, "Plugin") else { return };
     let range = Range { resource: kind.resource(), namespace: None, after: None, limit: 0 };
     for record in objects.store().list(&range).records {
-        let declared = record.value().pointer(object::DECLARED).cloned().unwrap_or_default();
-        let declared: Vec<Kind> = serde_json::from_value(declared).unwrap_or_default();
-        for kind in declared {
+        for kind in declared(&record) {
             if objects.kinds().by_kind(&kind.group, &kind.kind).is_none() {
                 objects.kinds().insert(kind);
             }
         }
     }
+}
+
+/// The kinds that a plugin declared when it ran last.
+fn declared(plugin: &Record) -> Vec<Kind> {
+    let declared = plugin.value().pointer(object::DECLARED).cloned().unwrap_or_default();
+    serde_json::from_value(declared).unwrap_or_default()
 }
 
 /// Forgets the kinds of one plugin, because it declares them anew.
@@ -104,19 +108,40 @@ impl Keeper {
     /// Plugins that ran once and are not in the bundle any more: removed, unless objects of their kinds are left.
     async fn absent(&self) {
         let range = Range { resource: self.kind.resource(), namespace: None, after: None, limit: 0 };
-        let named: HashMap<&str, ()> = self
-            .options
-            .loaded
-            .iter()
-            .map(|p| (p.name(), ()))
-            .chain(self.options.refused.iter().map(|r| (r.name.as_str(), ())))
-            .collect();
+        let loaded = self.options.loaded.iter().map(|plugin| plugin.name());
+        let named: HashSet<&str> = loaded.chain(self.options.refused.iter().map(|r| r.name.as_str())).collect();
         for record in self.options.objects.store().list(&range).records {
             let name = record.meta.name.as_str();
-            if !named.contains_key(name) {
+            if named.contains(name) {
+                continue;
+            }
+            if self.in_use(&record) {
                 let status = json!({"phase": "Absent", "message": "the bundle does not name this plugin: nobody acts on objects of its kinds"});
                 self.write(name, json!({}), status).await;
+            } else {
+                self.remove(name).await;
             }
+        }
+    }
+
+    /// Whether objects of the kinds that a plugin declared are left.
+    fn in_use(&self, plugin: &Record) -> bool {
+        let objects = &self.options.objects;
+        declared(plugin).iter().any(|kind| {
+            let theirs = objects.kinds().by_kind(&kind.group, &kind.kind).is_some_and(|now| now.origin == kind.origin);
+            let range = Range { resource: kind.resource(), namespace: None, after: None, limit: 1 };
+            theirs && !objects.store().list(&range).records.is_empty()
+        })
+    }
+
+    /// Nothing is left of a plugin: its kinds go, and so does the object.
+    async fn remove(&self, name: &str) {
+        forget(&self.options.objects, name);
+        match self.options.objects.delete(&self.kind, "", name, &DeleteOptions::default()).await {
+            Err(error) if error.reason != Reason::NotFound => {
+                tracing::warn!(plugin = name, %error, "can't remove a Plugin object");
+            }
+            _ => tracing::info!(plugin = name, "nothing is left of a plugin that the bundle does not name"),
         }
     }
 

@@ -4,19 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_model::{Kind, Meta, Record};
+use gantry_plugin::Finding;
+use gantry_plugin::family::KindRef;
 use gantry_plugin::family::controller::{Mapping, Watch};
-use gantry_plugin::family::{KindRef, ObjectRef};
-use gantry_store::Event;
+use gantry_store::{Event, Range};
 
 use super::{Key, Options, asks};
 use crate::backoff::Backoff;
 use crate::follow::{Follower, Seen};
 use crate::queue::Queue;
+use crate::recorder::{self, Severity};
 
 /// A kind that another plugin or a CustomResourceDefinition declares may come later.
 const KIND_PATIENCE: Duration = Duration::from_millis(500);
 /// Objects in one call of `map`.
 const MAP_BATCH: usize = 256;
+/// Questions about one object before it is given up.
+const MAP_ATTEMPTS: u32 = 5;
 
 pub(super) struct Feed {
     pub options: Arc<Options>,
@@ -29,9 +33,15 @@ impl Feed {
     pub(super) async fn run(self) {
         let kind = self.await_kind().await;
         let mut follower = Follower::new(self.options.objects.store().clone(), kind.resource());
+        let mut first = true;
         loop {
             match follower.next().await {
-                Seen::All(records) => self.all(&records).await,
+                Seen::All(records) => {
+                    if !std::mem::take(&mut first) {
+                        self.after_gap();
+                    }
+                    self.all(&records).await;
+                }
                 Seen::Changes(events) => self.changes(&events).await,
             }
         }
@@ -58,13 +68,25 @@ impl Feed {
         self.ask(records.iter()).await;
     }
 
+    /// What went away in a gap of the watch concerned keys that nobody can name now: all keys are looked at.
+    fn after_gap(&self) {
+        for target in self.watches.iter().map(|watch| &watch.target) {
+            let Some(kind) = self.options.objects.kinds().by_kind(&target.group, &target.kind) else { continue };
+            let range = Range { resource: kind.resource(), namespace: None, after: None, limit: 0 };
+            let records = self.options.objects.store().list(&range).records;
+            self.queue.push(records.iter().map(|record| key(target, &record.key.namespace, &record.key.name)));
+        }
+    }
+
     async fn changes(&self, events: &[Arc<Event>]) {
         let keys = events.iter().flat_map(|event| {
             let before = event.previous.as_ref().map(|record| &record.meta);
             self.known(&event.record.key, &event.record.meta, before)
         });
         self.queue.push(keys);
-        self.ask(events.iter().map(|event| &event.record)).await;
+        // What an object concerned before may be another key than what it concerns now.
+        let before = events.iter().filter_map(|event| event.previous.as_ref().filter(|_| !event.deleted));
+        self.ask(before.chain(events.iter().map(|event| &event.record))).await;
     }
 
     /// Keys that need no question: the object itself, its controller, and the controller that it had before.
@@ -76,7 +98,7 @@ impl Feed {
                 Mapping::Owner => {
                     let owners = [Some(meta), before].into_iter().flatten().filter_map(Meta::controller);
                     for owner in owners.filter(|owner| is_of(&watch.target, &owner.api_version, &owner.kind)) {
-                        let key = key(&watch.target, &at.namespace, &owner.name);
+                        let key = key(&watch.target, self.namespace_of(&watch.target, &at.namespace), &owner.name);
                         if !keys.contains(&key) {
                             keys.push(key);
                         }
@@ -88,6 +110,12 @@ impl Feed {
         keys
     }
 
+    /// The namespace of an owner: the dependent's, unless its kind has none.
+    fn namespace_of<'a>(&self, owner: &KindRef, dependent: &'a str) -> &'a str {
+        let kind = self.options.objects.kinds().by_kind(&owner.group, &owner.kind);
+        if kind.is_none_or(|kind| kind.namespaced()) { dependent } else { "" }
+    }
+
     async fn ask<'a>(&self, records: impl Iterator<Item = &'a Arc<Record>>) {
         if !self.watches.iter().any(|watch| asks(watch.mapping)) {
             return;
@@ -95,24 +123,74 @@ impl Feed {
         let all = self.watches.iter().any(|watch| watch.mapping == Mapping::Map);
         let asked: Vec<&Arc<Record>> = records.filter(|r| all || r.meta.controller().is_none()).collect();
         for part in asked.chunks(MAP_BATCH) {
-            let keys = self.map(part).await;
-            self.queue.push(keys.into_iter().map(Key::of));
+            self.map(part).await;
         }
     }
 
-    /// Asks until there is an answer: a change that is forgotten is never seen again.
-    async fn map(&self, records: &[&Arc<Record>]) -> Vec<ObjectRef> {
-        let mut failures = 0;
+    /// Asks until there is an answer: a change that is forgotten is never seen again. A batch that the plugin can't stand
+    /// is asked about one by one, and the object that it can't stand alone is given up after some time, for the sake
+    /// of all others.
+    async fn map(&self, records: &[&Arc<Record>]) {
+        match self.once(records).await {
+            Ok(()) => {}
+            Err(()) if records.len() > 1 => {
+                for record in records {
+                    self.one(record).await;
+                }
+            }
+            Err(()) => self.one_again(records).await,
+        }
+    }
+
+    async fn one(&self, record: &Arc<Record>) {
+        let alone = [record];
+        if self.once(&alone).await.is_err() {
+            self.one_again(&alone).await;
+        }
+    }
+
+    async fn one_again(&self, record: &[&Arc<Record>]) {
+        for failures in 1..MAP_ATTEMPTS {
+            tokio::time::sleep(Backoff::LOOPS.after(failures)).await;
+            if self.once(record).await.is_ok() {
+                return;
+            }
+        }
+        for record in record {
+            tracing::error!(plugin = self.options.plugin, key = %record.key, "a controller can't say what an object concerns; it is left out");
+            if let Some(kind) = self.options.objects.kinds().by_kind(&self.kind.group, &self.kind.kind) {
+                let about = recorder::about(&kind, record);
+                let message = "the plugin can't say what this object concerns: its changes wake nobody";
+                self.options.recorder.tell(
+                    about,
+                    Severity::Warning,
+                    self.options.plugin.clone(),
+                    "PluginFault",
+                    message,
+                );
+            }
+        }
+    }
+
+    /// One question. A plugin that is away is waited for; it says nothing about the objects.
+    async fn once(&self, records: &[&Arc<Record>]) -> Result<(), ()> {
+        let mut away = 0;
         loop {
             let objects = records.iter().map(|record| record.json.to_vec()).collect();
             match self.options.controller.map(self.kind.clone(), objects).await {
-                Ok(keys) => return keys.into_iter().flatten().collect(),
+                Ok(keys) => {
+                    self.queue.push(keys.into_iter().flatten().map(Key::of));
+                    return Ok(());
+                }
                 Err(fault) => {
-                    failures += 1;
                     tracing::warn!(plugin = self.options.plugin, %fault, "a controller does not say what a change concerns");
-                    tokio::time::sleep(Backoff::LOOPS.after(failures)).await;
+                    if !matches!(fault.finding, Finding::Unavailable(_)) {
+                        return Err(());
+                    }
                 }
             }
+            away += 1;
+            tokio::time::sleep(Backoff::LOOPS.after(away)).await;
         }
     }
 }

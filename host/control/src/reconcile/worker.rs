@@ -15,7 +15,8 @@ use crate::recorder::{self, Severity};
 pub(super) struct Worker {
     pub options: Arc<Options>,
     pub queue: Arc<Queue<Key>>,
-    /// Keys whose batch ended in a fault: one of them may be what the plugin can't stand, so each goes alone once.
+    /// Keys whose batch ended in a fault: one of them may be what the plugin can't stand, so each goes alone until it
+    /// was answered.
     pub suspects: Suspects,
 }
 
@@ -30,8 +31,8 @@ impl Worker {
                 return;
             }
             let (alone, together): (Vec<Key>, Vec<Key>) = {
-                let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-                keys.into_iter().partition(|key| suspects.remove(key))
+                let suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+                keys.into_iter().partition(|key| suspects.contains(key))
             };
             for key in alone {
                 self.pass(vec![key]).await;
@@ -47,6 +48,7 @@ impl Worker {
         let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
         match self.options.controller.reconcile(now, targets).await {
             Ok(outcomes) if outcomes.len() == keys.len() => {
+                self.clear(&keys);
                 for (key, outcome) in keys.into_iter().zip(outcomes) {
                     let next = self.settle(&key, outcome);
                     self.queue.done(key, next);
@@ -54,10 +56,15 @@ impl Worker {
             }
             Ok(outcomes) => {
                 let message = format!("{} outcomes for {} keys", outcomes.len(), keys.len());
+                self.suspect(&keys);
                 self.fail(keys, "ContractViolated", &message);
             }
             Err(fault) => {
                 tracing::warn!(plugin = self.options.plugin, keys = keys.len(), %fault, "a pass gave no answer");
+                // A plugin that is away says nothing about any key.
+                if !matches!(fault.finding, Finding::Unavailable(_)) {
+                    self.suspect(&keys);
+                }
                 self.fail(keys, reason(&fault), &fault.to_string());
             }
         }
@@ -84,13 +91,20 @@ impl Worker {
         }
     }
 
+    fn suspect(&self, keys: &[Key]) {
+        self.suspects.lock().unwrap_or_else(PoisonError::into_inner).extend(keys.iter().cloned());
+    }
+
+    fn clear(&self, keys: &[Key]) {
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        suspects.retain(|key| !keys.contains(key));
+    }
+
     fn fail(&self, keys: Vec<Key>, reason: &'static str, message: &str) {
         let alone = keys.len() == 1;
         for key in keys {
             if alone {
                 self.tell(&key, reason, message);
-            } else {
-                self.suspects.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
             }
             self.queue.done(key, Next::Retry);
         }

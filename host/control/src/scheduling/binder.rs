@@ -6,14 +6,11 @@ use gantry_model::{Key, Record, Status};
 use gantry_objects::{Binding, Objects};
 use tokio::task::JoinSet;
 
-use super::node::NodeId;
-
 /// What became of a binding.
 pub(super) struct Bound {
     pub key: Key,
     pub uid: String,
     pub attempt: u64,
-    pub node: NodeId,
     pub outcome: Result<Arc<Record>, Status>,
 }
 
@@ -34,13 +31,13 @@ impl Binder {
         self.running.len() < self.most
     }
 
-    pub(super) fn start(&mut self, record: &Record, attempt: u64, node: NodeId, name: String) {
+    pub(super) fn start(&mut self, record: &Record, attempt: u64, node: String) {
         let (objects, key, uid) = (self.objects.clone(), record.key.clone(), record.meta.uid.clone());
         self.running.spawn(async move {
             let binding =
-                Binding { namespace: &key.namespace, name: &key.name, uid: Some(&uid), revision: None, node: &name };
+                Binding { namespace: &key.namespace, name: &key.name, uid: Some(&uid), revision: None, node: &node };
             let outcome = objects.bind(&binding).await;
-            Bound { key, uid, attempt, node, outcome }
+            Bound { key, uid, attempt, outcome }
         });
     }
 

@@ -9,10 +9,12 @@ mod binder;
 mod class;
 mod explain;
 mod node;
+mod placing;
 mod pods;
 mod policies;
 mod queue;
 mod service;
+mod tally;
 mod verdicts;
 
 use gantry_objects::Objects;

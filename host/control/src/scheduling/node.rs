@@ -31,7 +31,7 @@ impl Nodes {
         });
         let node = read(id, record);
         if let (Some(_), Some(Some(old))) = (known, self.entries.get(index(id)))
-            && format!("{old:?}") == format!("{node:?}")
+            && same(old, &node)
         {
             return None;
         }
@@ -84,6 +84,22 @@ impl Nodes {
     pub(super) fn label(&self, id: NodeId, key: &str) -> Option<&str> {
         self.get(id)?.labels.iter().find(|label| label.key == key).map(|label| label.value.as_str())
     }
+}
+
+/// Whether policies can't tell them apart. Labels and extended resources are read in order of their names.
+fn same(a: &Node, b: &Node) -> bool {
+    let label = |(a, b): (&Label, &Label)| a.key == b.key && a.value == b.value;
+    let taint = |(a, b): (&Taint, &Taint)| a.key == b.key && a.value == b.value && a.effect == b.effect;
+    let figures = |r: &Resources| (r.cpu_milli, r.memory, r.ephemeral_storage, r.pods);
+    a.id == b.id
+        && a.name == b.name
+        && a.unschedulable == b.unschedulable
+        && figures(&a.allocatable) == figures(&b.allocatable)
+        && a.allocatable.extended == b.allocatable.extended
+        && a.labels.len() == b.labels.len()
+        && a.labels.iter().zip(&b.labels).all(label)
+        && a.taints.len() == b.taints.len()
+        && a.taints.iter().zip(&b.taints).all(taint)
 }
 
 fn read(id: NodeId, record: &Record) -> Node {

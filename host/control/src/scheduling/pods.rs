@@ -6,19 +6,28 @@ use std::sync::Arc;
 use gantry_model::{Key, Record};
 
 use super::class::{ClassId, Classes, spec_of};
-use super::node::NodeId;
 
 /// Where a pod counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// It wants a node, and this loop is to find one.
     Wanting,
-    /// It was put on a node and the store does not say so yet.
-    Assumed(NodeId),
+    /// It was put on the node of this name and the store does not say so yet.
+    Assumed(String),
     /// The store says that it is on the node of this name.
     On(String),
     /// It neither wants nor takes anything: over, being deleted before it ran, gated, or another scheduler's.
     Nowhere,
+}
+
+impl Place {
+    /// The node that it counts on. By name: numbers of nodes are used again, and a binding may outlive its node.
+    pub(super) fn node(&self) -> Option<&str> {
+        match self {
+            Place::Assumed(name) | Place::On(name) => Some(name),
+            Place::Wanting | Place::Nowhere => None,
+        }
+    }
 }
 
 /// A pod.
@@ -60,17 +69,17 @@ impl Pods {
         self.by_key.get_mut(key)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Pod)> {
-        self.by_key.iter()
-    }
-
     pub(super) fn keys(&self) -> Vec<Key> {
         self.by_key.keys().cloned().collect()
     }
 
-    /// A pod is new or changed. Its spec is read again only if it may be another one.
-    pub(super) fn set(&mut self, record: Arc<Record>, classes: &mut Classes, scheduler: &str) -> Changed {
+    /// A pod is new or changed. Its spec is read again only if it may be another one. `None`: something newer is known,
+    /// since a binding's answer may overtake the watch.
+    pub(super) fn set(&mut self, record: Arc<Record>, classes: &mut Classes, scheduler: &str) -> Option<Changed> {
         let key = record.key.clone();
+        if self.by_key.get(&key).is_some_and(|pod| pod.record.revision > record.revision) {
+            return None;
+        }
         let node = record.field("spec.nodeName").to_owned();
         let known = self.by_key.get_mut(&key).filter(|pod| pod.record.meta.uid == record.meta.uid);
         if let Some(pod) = known
@@ -81,7 +90,7 @@ impl Pods {
             let before = Some((pod.class, pod.place.clone()));
             pod.place = place(&record, &node, pod.ours, pod.gated, Some(&pod.place));
             pod.record = record;
-            return Changed { joined: None, left: None, before };
+            return Some(Changed { joined: None, left: None, before });
         }
         let object = record.value();
         let (class, new) = classes.join(spec_of(&object));
@@ -103,7 +112,7 @@ impl Pods {
         };
         self.by_key.insert(key, pod);
         let left = old.as_ref().map(|old| (old.class, classes.leave(old.class)));
-        Changed { joined: new.then_some(class), left, before: old.map(|old| (old.class, old.place)) }
+        Some(Changed { joined: new.then_some(class), left, before: old.map(|old| (old.class, old.place)) })
     }
 
     /// A pod is gone.
@@ -127,7 +136,7 @@ fn place(record: &Record, node: &str, ours: bool, gated: bool, before: Option<&P
     }
     match before {
         // Its binding is under way; that the store does not say so yet means nothing.
-        Some(Place::Assumed(node)) => Place::Assumed(*node),
+        Some(Place::Assumed(node)) => Place::Assumed(node.clone()),
         _ => Place::Wanting,
     }
 }

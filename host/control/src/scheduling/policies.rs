@@ -86,15 +86,15 @@ impl Policies {
         Ok(nodes.into_iter().zip(combined).collect())
     }
 
-    /// What a policy's code means. A policy that does not say is shown by its name.
-    pub(super) async fn reasons(&mut self, policy: usize, code: u16) -> Vec<String> {
-        let Some(policy) = self.policies.get_mut(policy) else { return Vec::new() };
-        match policy.scheduler.reasons(&[code]).await {
-            Ok(texts) if texts.first().is_some_and(|texts| !texts.is_empty()) => {
-                texts.into_iter().next().unwrap_or_default()
-            }
-            _ => vec![format!("node(s) were refused by {} (code {code})", policy.name)],
-        }
+    /// A policy's name.
+    pub(super) fn name(&self, policy: usize) -> &str {
+        self.policies.get(policy).map_or("", |policy| policy.name.as_str())
+    }
+
+    /// What a policy's code means. `None`: it does not say.
+    pub(super) async fn reasons(&mut self, policy: usize, code: u16) -> Option<Vec<String>> {
+        let texts = self.policies.get_mut(policy)?.scheduler.reasons(&[code]).await.ok()?;
+        texts.into_iter().next().filter(|texts| !texts.is_empty())
     }
 }
 

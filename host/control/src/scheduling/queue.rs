@@ -2,7 +2,7 @@
 //! that fitted nowhere.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 
 use gantry_model::Key;
 
@@ -13,16 +13,18 @@ use super::class::ClassId;
 pub(super) struct Queue {
     ready: BinaryHeap<(i64, Reverse<u64>, Key)>,
     queued: HashSet<Key>,
+    /// When each pod came. Kept over failed attempts, so that those do not cost a pod its turn.
+    came: HashMap<Key, u64>,
     serial: u64,
-    parked: HashMap<ClassId, HashSet<Key>>,
+    parked: HashMap<ClassId, BTreeMap<u64, Key>>,
 }
 
 impl Queue {
     /// To be tried now.
     pub(super) fn push(&mut self, key: Key, priority: i64) {
+        let came = self.turn_of(&key);
         if self.queued.insert(key.clone()) {
-            self.serial += 1;
-            self.ready.push((priority, Reverse(self.serial), key));
+            self.ready.push((priority, Reverse(came), key));
         }
     }
 
@@ -35,17 +37,24 @@ impl Queue {
 
     /// Fitted nowhere: waits until something changes for its class.
     pub(super) fn park(&mut self, class: ClassId, key: Key) {
-        self.parked.entry(class).or_default().insert(key);
+        let came = self.turn_of(&key);
+        self.parked.entry(class).or_default().insert(came, key);
     }
 
-    /// Does not wait any more.
+    /// Is not to be found among the parked pods of this class any more.
     pub(super) fn unpark(&mut self, class: ClassId, key: &Key) {
-        if let Some(keys) = self.parked.get_mut(&class) {
-            keys.remove(key);
+        if let (Some(came), Some(keys)) = (self.came.get(key), self.parked.get_mut(&class)) {
+            keys.remove(came);
             if keys.is_empty() {
                 self.parked.remove(&class);
             }
         }
+    }
+
+    /// Wants no node any more. One that is among the ready ones still may be given out.
+    pub(super) fn forget(&mut self, class: ClassId, key: &Key) {
+        self.unpark(class, key);
+        self.came.remove(key);
     }
 
     /// Classes of which pods wait for a change.
@@ -53,18 +62,37 @@ impl Queue {
         self.parked.keys().copied().collect()
     }
 
-    /// The pods of a class that wait for a change, which wait no more.
-    pub(super) fn take_parked(&mut self, class: ClassId) -> Vec<Key> {
-        self.parked.remove(&class).into_iter().flatten().collect()
+    /// Whether pods of a class wait for a change.
+    pub(super) fn has_parked(&self, class: ClassId) -> bool {
+        self.parked.contains_key(&class)
+    }
+
+    /// The pod of a class that has waited longest for a change, which waits no more.
+    pub(super) fn take_parked(&mut self, class: ClassId) -> Option<Key> {
+        let keys = self.parked.get_mut(&class)?;
+        let key = keys.pop_first().map(|(_, key)| key);
+        if keys.is_empty() {
+            self.parked.remove(&class);
+        }
+        key
     }
 
     /// How many wait: to be tried, and for a change.
     pub(super) fn depth(&self) -> (usize, usize) {
-        (self.ready.len(), self.parked.values().map(HashSet::len).sum())
+        (self.ready.len(), self.parked.values().map(BTreeMap::len).sum())
     }
 
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
+    }
+
+    fn turn_of(&mut self, key: &Key) -> u64 {
+        if let Some(came) = self.came.get(key) {
+            return *came;
+        }
+        self.serial += 1;
+        self.came.insert(key.clone(), self.serial);
+        self.serial
     }
 }
 
@@ -73,19 +101,42 @@ mod tests {
     use super::*;
     use gantry_model::key::Resource;
 
+    fn key(name: &str) -> Key {
+        Key::new(Resource::new("", "pods"), "a", name)
+    }
+
+    fn drain(queue: &mut Queue) -> Vec<String> {
+        std::iter::from_fn(|| queue.pop()).map(|key| key.name.to_string()).collect()
+    }
+
     #[test]
     fn higher_priority_goes_first_then_who_came_first() {
-        let key = |name: &str| Key::new(Resource::new("", "pods"), "a", name);
         let mut queue = Queue::default();
         for (name, priority) in [("a", 0), ("b", 0), ("c", 5), ("a", 0)] {
             queue.push(key(name), priority);
         }
-        let order: Vec<String> = std::iter::from_fn(|| queue.pop()).map(|k| k.name.to_string()).collect();
-        assert_eq!(order, ["c", "a", "b"]);
+        assert_eq!(drain(&mut queue), ["c", "a", "b"]);
         queue.park(1, key("a"));
         queue.park(1, key("b"));
         queue.unpark(1, &key("a"));
-        assert_eq!(queue.take_parked(1), [key("b")]);
+        assert_eq!((queue.take_parked(1), queue.take_parked(1)), (Some(key("b")), None));
         assert!(queue.parked_classes().is_empty());
+    }
+
+    #[test]
+    fn a_failed_attempt_does_not_cost_a_pod_its_turn() {
+        let mut queue = Queue::default();
+        for name in ["a", "b"] {
+            queue.push(key(name), 0);
+        }
+        let first = queue.pop().unwrap();
+        queue.push(first, 0);
+        assert_eq!(drain(&mut queue), ["a", "b"]);
+        queue.park(1, key("b"));
+        queue.park(1, key("a"));
+        assert_eq!(queue.take_parked(1), Some(key("a")));
+        queue.forget(1, &key("a"));
+        queue.forget(1, &key("b"));
+        assert!(queue.came.is_empty() && queue.parked.is_empty(), "nothing is kept about pods that are placed");
     }
 }

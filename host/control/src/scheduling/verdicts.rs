@@ -39,12 +39,25 @@ pub(super) struct Verdicts {
 struct Known {
     verdicts: Vec<Verdict>,
     /// Candidates, best first; those whose score is not that of `verdicts` any more are skipped.
-    best: BinaryHeap<(u64, Reverse<u32>, NodeId)>,
+    best: BinaryHeap<(u64, Reverse<u64>, NodeId)>,
     /// How far of the log is known.
     seen: usize,
     complete: bool,
     feasible: usize,
-    turn: u32,
+    turn: u64,
+}
+
+impl Known {
+    /// Every node that there is will be asked about; what was said of nodes that are gone must not stay.
+    fn begin_anew(&mut self, nodes: &Nodes) {
+        self.complete = true;
+        for (id, verdict) in (0..).zip(&mut self.verdicts) {
+            if nodes.get(id).is_none() {
+                self.feasible -= usize::from(matches!(verdict, Verdict::Score(_)));
+                *verdict = Verdict::Unknown;
+            }
+        }
+    }
 }
 
 /// Which verdicts must be asked for.
@@ -70,6 +83,11 @@ impl Verdicts {
         }
     }
 
+    /// Labels whose values make nodes depend on each other.
+    pub(super) fn domains(&self) -> &[String] {
+        &self.domains
+    }
+
     /// Something about a node changed, or about what is assigned to it.
     pub(super) fn touch(&mut self, node: NodeId) {
         if self.log.len() >= LOG {
@@ -92,14 +110,17 @@ impl Verdicts {
         let known = self.classes.entry(class).or_default();
         let from = std::mem::replace(&mut known.seen, end);
         if !known.complete || from < self.dropped {
-            known.complete = true;
+            known.begin_anew(nodes);
             return Stale::All;
         }
         let changed: HashSet<NodeId> =
             self.log.get(from - self.dropped..).unwrap_or_default().iter().copied().collect();
         match (changed.is_empty(), self.global) {
             (true, _) => Stale::Nothing,
-            (false, true) => Stale::All,
+            (false, true) => {
+                known.begin_anew(nodes);
+                Stale::All
+            }
             (false, false) => Stale::Some(self.widened(changed, nodes)),
         }
     }
