@@ -254,14 +254,14 @@ mod tests {
     fn names_file_plugin_and_cause() {
         let table = [
             ("name = \"two\"", "name = \"one\"", "plugin one is there twice"),
-            ("required = false", "requird = false", "line 13: unknown field `requird`"),
+            ("required = false", "requird = false", "line 12: unknown field `requird`"),
             ("\"64Mi\"", "\"lots\"", "\"lots\" is not a size"),
             ("fallback = \"two\"", "fallback = \"three\"", "plugin one: on-fault: the bundle has no plugin three"),
             ("sha256:0000", "sha256:", "plugin one: digest"),
             ("grants = \"asked\"", "grants = \"all\"", "grants: \"all\" is neither"),
             ("events = true", "evnts = true", "unknown field `evnts`"),
             ("required = false", "instances = 99", "plugin two: instances must be 1 to 16"),
-            ("[[plugin]]", "[[plugins]]", "unknown field `plugins`"),
+            ("name = \"kubernetes\"", "name = \"kubernetes\"\nplugins = 1", "line 2: unknown field `plugins`"),
         ];
         for (from, to, want) in table {
             let text = GOOD.replacen(from, to, 1);
