@@ -48,15 +48,15 @@ impl Cache {
         if let Err(error) = store(dir, &file, &code) {
             tracing::warn!(file = %file.display(), %error, "compiled code can't be cached");
         }
-        deserialize(engine, &Trusted(code))
+        deserialize(engine, Trusted(&code))
     }
 }
 
 /// Code that this program compiled, in this process or an earlier one.
-struct Trusted(Vec<u8>);
+struct Trusted<'a>(&'a [u8]);
 
 #[allow(unsafe_code)]
-fn deserialize(engine: &wasmtime::Engine, code: &Trusted) -> wasmtime::Result<Component> {
+fn deserialize(engine: &wasmtime::Engine, code: Trusted<'_>) -> wasmtime::Result<Component> {
     // SAFETY: `deserialize` runs what it is given as machine code, so the bytes must be what `precompile_component`
     // gave, unchanged. `Trusted` is made in two places. In `Cache::component` the bytes come straight from that call.
     // In `load` they come from a file that only this user could write: folder and file belong to the effective user
@@ -64,7 +64,7 @@ fn deserialize(engine: &wasmtime::Engine, code: &Trusted) -> wasmtime::Result<Co
     // compares a SHA-256 over the very bytes passed here (they are in memory by then: no change of the file can come
     // in between), which excludes torn and rotten files. Code of another wasmtime, of other settings or for another
     // processor has another file name, and wasmtime checks its own header for these as well.
-    unsafe { Component::deserialize(engine, &code.0) }
+    unsafe { Component::deserialize(engine, code.0) }
 }
 
 fn load(engine: &wasmtime::Engine, file: &Path) -> Option<Component> {
@@ -77,7 +77,7 @@ fn load(engine: &wasmtime::Engine, file: &Path) -> Option<Component> {
         tracing::warn!(file = %file.display(), "damaged compiled code in the cache, compiled again");
         return None;
     }
-    let component = deserialize(engine, &Trusted(code.to_vec())).ok()?;
+    let component = deserialize(engine, Trusted(code)).ok()?;
     // The time says when it was last of use; what was not for longest is dropped first.
     if let Ok(handle) = std::fs::File::options().append(true).open(file) {
         let _ = handle.set_modified(SystemTime::now());

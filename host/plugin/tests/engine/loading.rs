@@ -1,6 +1,8 @@
 //! What is loaded and what is refused, in words that name file, plugin and cause; and that one refusal is nobody else's.
 
-use gantry_plugin::{CONTRACT, Cause, Family, LoadError, State};
+use std::path::Path;
+
+use gantry_plugin::{Bundle, CONTRACT, Cause, Family, LoadError, Manifest, State};
 
 use crate::support::{Bench, component};
 
@@ -131,4 +133,24 @@ async fn compiled_code_is_kept() {
     let written = first[0].metadata().unwrap().len();
     bench.only().await.scheduler().unwrap().reset().await.unwrap().unwrap();
     assert_eq!((files(), first[0].metadata().unwrap().len()), (first.clone(), written));
+}
+
+/// What the stock plugins and bundles say about themselves is read by nobody else's tests before they run.
+#[test]
+fn stock_manifests_and_bundles_are_read() {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+    let folders = |dir: &Path| std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
+    let mut manifests = 0;
+    for file in folders(&plugins).iter().filter(|p| p.is_dir()).flat_map(|family| folders(family)) {
+        let manifest = file.join("manifest.toml");
+        if manifest.is_file() {
+            let text = std::fs::read_to_string(&manifest).unwrap();
+            Manifest::parse(&text).unwrap_or_else(|e| panic!("{}: {e}", manifest.display()));
+            manifests += 1;
+        }
+    }
+    assert!(manifests >= 4, "{manifests} manifests");
+    for file in folders(&plugins.join("bundles")) {
+        Bundle::read(&file).unwrap();
+    }
 }
