@@ -87,7 +87,9 @@ impl Controller for Fake {
         }
         tokio::task::yield_now().await;
         let mut book = self.book.lock().unwrap();
-        keys.iter().for_each(|key| drop(book.running.remove(&key.name)));
+        for key in keys {
+            book.running.remove(&key.name);
+        }
         if book.away {
             return Err(fault(Finding::Unavailable("swapping".into())));
         }

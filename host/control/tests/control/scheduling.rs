@@ -324,7 +324,7 @@ async fn churn(seed: u64, depends_on: Dependency) {
         }
         check(&world);
     }
-    world.until(&format!("every pod that fits is placed (seed {seed})"), |w| settled(w)).await;
+    world.until(&format!("every pod that fits is placed (seed {seed})"), settled).await;
     check(&world);
     handle.stop().await;
 }
