@@ -83,8 +83,6 @@ pub enum OnFault {
     LastGood,
     /// It is not tried again before the bundle is loaded anew.
     Halt,
-    /// Another plugin of the bundle takes its place.
-    Fallback(String),
 }
 
 /// `grants = "asked"`, or a table.
@@ -196,25 +194,17 @@ fn check(document: &Document) -> Result<(), String> {
         }
     }
     for entry in &document.plugin {
-        check_entry(entry, &names).map_err(|what| format!("plugin {}: {what}", entry.name))?;
+        check_entry(entry).map_err(|what| format!("plugin {}: {what}", entry.name))?;
     }
     Ok(())
 }
 
-fn check_entry(entry: &Entry, names: &BTreeSet<&str>) -> Result<(), String> {
+fn check_entry(entry: &Entry) -> Result<(), String> {
     if !dns_label(&entry.name) {
         return Err("its name is not a DNS label".to_owned());
     }
     if let Some(digest) = &entry.digest {
         files::check_digest(digest)?;
-    }
-    if let OnFault::Fallback(other) = &entry.on_fault {
-        if other == &entry.name {
-            return Err("on-fault: it can't be its own fallback".to_owned());
-        }
-        if !names.contains(other.as_str()) {
-            return Err(format!("on-fault: the bundle has no plugin {other}"));
-        }
     }
     if entry.deadline_ms == Some(0) {
         return Err("deadline-ms must be more than 0".to_owned());
@@ -234,14 +224,14 @@ fn check_entry(entry: &Entry, names: &BTreeSet<&str>) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "name = \"kubernetes\"\n[[plugin]]\nname = \"one\"\ndigest = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"\nmemory = \"64Mi\"\non-fault = { fallback = \"two\" }\ngrants = \"asked\"\n[plugin.config]\nlimit = 3\n[[plugin]]\nname = \"two\"\nrequired = false\n[plugin.grants]\nevents = true\n";
+    const GOOD: &str = "name = \"kubernetes\"\n[[plugin]]\nname = \"one\"\ndigest = \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"\nmemory = \"64Mi\"\non-fault = \"halt\"\ngrants = \"asked\"\n[plugin.config]\nlimit = 3\n[[plugin]]\nname = \"two\"\nrequired = false\n[plugin.grants]\nevents = true\n";
 
     #[test]
     fn reads_a_bundle() {
         let bundle = Bundle::parse(GOOD, Path::new("k.toml")).unwrap();
         let one = bundle.plugin("one").unwrap();
         assert_eq!(one.memory.map(Size::bytes), Some(64 << 20));
-        assert_eq!(one.on_fault, OnFault::Fallback("two".into()));
+        assert_eq!(one.on_fault, OnFault::Halt);
         assert_eq!(one.grants, Given::Asked);
         assert_eq!(one.config["limit"], 3);
         assert_eq!(one.source(), PathBuf::from("one.wasm"));
@@ -256,7 +246,7 @@ mod tests {
             ("name = \"two\"", "name = \"one\"", "plugin one is there twice"),
             ("required = false", "requird = false", "line 12: unknown field `requird`"),
             ("\"64Mi\"", "\"lots\"", "\"lots\" is not a size"),
-            ("fallback = \"two\"", "fallback = \"three\"", "plugin one: on-fault: the bundle has no plugin three"),
+            ("\"halt\"", "\"hope\"", "unknown variant `hope`"),
             ("sha256:0000", "sha256:", "plugin one: digest"),
             ("grants = \"asked\"", "grants = \"all\"", "grants: \"all\" is neither"),
             ("events = true", "evnts = true", "unknown field `evnts`"),
