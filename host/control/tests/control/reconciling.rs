@@ -87,7 +87,7 @@ impl Controller for Fake {
         }
         tokio::task::yield_now().await;
         let mut book = self.book.lock().unwrap();
-        for key in keys {
+        for key in &keys {
             book.running.remove(&key.name);
         }
         if book.away {
