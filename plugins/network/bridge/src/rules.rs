@@ -68,7 +68,8 @@ impl Family {
                     vec![self.address_is("saddr", "==", prefix(range)), leaves, json!({"masquerade": null})],
                 ));
             }
-            // A pod that reaches itself through the node's port: its answer must come back the same way.
+            // A pod that reaches itself or a neighbour through the node's port: the answer must come back the same way,
+            // and not straight over the bridge, where nobody translates it back.
             let itself = [self.address_is("saddr", "==", prefix(range)), self.address_is("daddr", "==", prefix(range))];
             commands.push(
                 self.rule("postrouting", [&[translated()], itself.as_slice(), &[json!({"masquerade": null})]].concat()),
