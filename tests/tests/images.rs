@@ -199,7 +199,7 @@ fn policies(case: &Case) -> Result<()> {
 }
 
 fn bad_names(case: &Case) -> Result<()> {
-    case.apply(&image("bad", "UPPER/case:1"))?;
+    case.apply(&image("bad", "gantry.local/Upper:1"))?;
     case.until_is("pod bad", "/status/containerStatuses/0/state/waiting/reason", "InvalidImageName")?;
     Ok(())
 }
