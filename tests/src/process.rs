@@ -116,12 +116,12 @@ impl Process {
     fn wait(&mut self, patience: Duration) -> Result<()> {
         let name = self.name.clone();
         wait_for(&format!("{name} to end"), patience, || {
-            if let Some(child) = &mut self.child
-                && child.try_wait()?.is_some()
-            {
-                return Ok(());
-            }
-            if self.is_alive() { bail!("{} still runs as process {}", self.name, self.pid) } else { Ok(()) }
+            // A killed process is a zombie before its last thread has ended: only its parent learns when it is over.
+            let over = match &mut self.child {
+                Some(child) => child.try_wait()?.is_some(),
+                None => !self.is_alive(),
+            };
+            if !over { bail!("{} still runs as process {}", self.name, self.pid) } else { Ok(()) }
         })?;
         fs::remove_file(&self.files.id).or_else(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Ok(()),
