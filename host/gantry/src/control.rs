@@ -15,6 +15,7 @@ use gantry_control::{bootstrap, definitions, gc, namespaces, nodes, reconcile, r
 use gantry_model::{Kinds, core};
 use gantry_node::cluster::{Cluster, Local};
 use gantry_objects::Objects;
+use gantry_plugin::family::network::NodeInfo;
 use gantry_plugin::{Bundle, Engine, EngineOptions, Loaded};
 use gantry_store::{Sled, Store};
 use tokio::task::JoinSet;
@@ -124,6 +125,15 @@ async fn load(
     for outcome in futures::future::join_all(loads).await {
         match outcome {
             Ok(plugin) => {
+                if let Err(why) = try_out(&plugin).await {
+                    let (file, name) = (settings.bundle.display(), plugin.name().to_owned());
+                    if plugin.entry().required {
+                        bail!("bundle {file}: plugin {name}: {why}");
+                    }
+                    tracing::warn!(plugin = name, why, "running without a plugin");
+                    refused.push(Refused { name, why });
+                    continue;
+                }
                 plugins::forget(objects, plugin.name());
                 kinds::declare(objects.kinds(), &plugin)?;
                 tracing::info!(plugin = plugin.name(), version = plugin.version(), digest = plugin.digest(), "loaded");
@@ -137,6 +147,34 @@ async fn load(
         }
     }
     Ok((loaded, refused))
+}
+
+/// Whether a plugin can begin with its configuration and grants: what it would refuse later is refused at the start. A
+/// fault is no answer; the loops try again and report it.
+async fn try_out(plugin: &Loaded) -> Result<(), String> {
+    let said = |error: gantry_plugin::family::Error| error.message;
+    if let Some(controller) = plugin.controller()
+        && let Ok(answer) = controller.describe().await
+    {
+        answer.map_err(said)?;
+    }
+    if let Some(mut scheduler) = plugin.scheduler()
+        && let Ok(answer) = scheduler.reset().await
+    {
+        answer.map_err(said)?;
+    }
+    if let Some(mut network) = plugin.network()
+        && let Ok(answer) = network.reset(trial_node(), Vec::new()).await
+    {
+        answer.map_err(said)?;
+    }
+    Ok(())
+}
+
+/// A node that any network can serve: only the configuration is tried on it.
+fn trial_node() -> NodeInfo {
+    let range = vec!["10.64.0.0/24".to_owned()];
+    NodeInfo { name: "trial".to_owned(), pod_ranges: range.clone(), cluster_ranges: range, addresses: Vec::new() }
 }
 
 fn reconciler(plugin: &Arc<Loaded>, objects: &Objects, recorder: &Recorder) -> Option<reconcile::Handle> {
