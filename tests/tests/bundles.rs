@@ -89,6 +89,13 @@ fn bundles_that_do_not_fit_are_refused() -> Result<()> {
             "absent.wasm",
         ),
         ("a misspelt key", text.replacen("memory = ", "memori = ", 1), "", "memori"),
+        ("no grants", text.replacen("grants = \"asked\"", "", 1), "controller-workloads", "grant"),
+        (
+            "unknown configuration",
+            text.replacen("bridge = \"gtr0\"", "bridges = \"gtr0\"", 1),
+            "network-bridge",
+            "bridges",
+        ),
     ];
     let mut wrong = Vec::new();
     for (what, bundle, plugin, cause) in table {
