@@ -72,7 +72,10 @@ impl Worker {
         let mut begun: Vec<Instance> = self.instances.iter().filter(of_unit).cloned().collect();
         begun.sort_by_key(|instance| std::cmp::Reverse(instance.attempt));
         let log = |instance: &Instance| self.context.log_path(&key, unit.name(), instance.attempt);
-        let previous = begun.get(1).map(log);
+        // As the kubelet has it: while a container waits for its next start, the one that ended last is the previous.
+        let waits = plan.waiting.contains_key(unit.name());
+        let ended = begun.iter().find(|instance| !instance.is_running());
+        let previous = if waits { ended } else { begun.get(1) }.map(log);
         let latest = begun.first().map(|latest| (log(latest), latest.id.clone(), latest.is_running()));
         let running = latest.as_ref().filter(|(_, _, running)| *running).map(|(_, id, _)| id.clone());
         let log = latest.map(|(path, id, running)| {
