@@ -35,7 +35,7 @@ impl Bench {
 fn programs() -> Result<()> {
     // As the host is built, so that it finds the same dependencies.
     let mut natives = build::cargo();
-    natives.args(["build", "--release", "--workspace", "--bin", "gantry-bench"]);
+    natives.args(["build", "--release", "--workspace", "--bin", "gantry-bench", "--bin", "gantry-bench-policy"]);
     shell::run(&mut natives)?;
     let mut examples = build::cargo();
     examples.args(["build", "--release", "--workspace", "--example", "plugin_bench"]);

@@ -127,12 +127,14 @@ impl Drop for Stopper {
 /// A containerd of its own, stopped when it is dropped.
 pub struct Containers {
     process: Stopper,
+    gantry: PathBuf,
     data: PathBuf,
 }
 
 impl Containers {
-    pub fn start(data: &Path) -> Result<Self> {
-        Ok(Self { process: Stopper(Some(containerd::start(data)?)), data: data.to_path_buf() })
+    pub fn start(built: &Built, data: &Path) -> Result<Self> {
+        let process = Stopper(Some(containerd::start(data)?));
+        Ok(Self { process, gantry: built.gantry.clone(), data: data.to_path_buf() })
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -142,6 +144,14 @@ impl Containers {
 
 impl Drop for Containers {
     fn drop(&mut self) {
+        // Of pods that a failed run left. The host has been stopped by now.
+        let mut clean = Command::new(&self.gantry);
+        clean.arg("clean").arg("--data-dir").arg(&self.data).arg("--containerd").arg(self.socket());
+        match clean.output() {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => eprintln!("gantry clean failed: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(error) => eprintln!("can't run gantry clean: {error}"),
+        }
         drop(Stopper(self.process.0.take()));
         containerd::clean(&self.data);
     }

@@ -1,10 +1,14 @@
 //! What it was measured on, and what else kept the machine busy meanwhile.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+
+use crate::stats::Series;
 
 /// Ticks a second in `/proc`, on every Linux of today.
 const TICKS: f64 = 100.0;
@@ -24,6 +28,22 @@ pub fn describe() -> String {
         memory / 1024.0 / 1024.0,
         read("/proc/sys/kernel/osrelease").trim(),
     )
+}
+
+/// How long this disk takes to keep 4 KiB, in milliseconds: no durable write is faster.
+pub fn sync(folder: &Path) -> Result<Series> {
+    const ROUNDS: usize = 100;
+    let path = folder.join("sync");
+    let mut file = File::create(&path)?;
+    let mut samples = Series::default();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        file.write_all(&[1; 4096])?;
+        file.sync_data()?;
+        samples.add_millis(begun.elapsed());
+    }
+    fs::remove_file(path)?;
+    Ok(samples)
 }
 
 pub fn cores() -> usize {

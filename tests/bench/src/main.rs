@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use gantry_tests::netns;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::host::Built;
 use crate::parts::{Bench, Part, TITLES};
@@ -33,7 +34,7 @@ struct Cli {
     #[arg(long, default_value_t = 10_000)]
     pods: usize,
     /// Clients that create pods for `scheduling`.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 64)]
     clients: usize,
     /// How long each load of `api` lasts.
     #[arg(long, default_value_t = 3.0)]
@@ -65,9 +66,12 @@ fn main() -> Result<()> {
     // One thread: the rest of the machine is the server's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        // Whatever runs is stopped when it is dropped.
         tokio::select! {
             outcome = measure(cli) => outcome,
-            signal = tokio::signal::ctrl_c() => signal.map_err(Into::into).and_then(|()| bail!("interrupted")),
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+            _ = terminate.recv() => bail!("asked to end"),
         }
     })
 }

@@ -66,11 +66,13 @@ impl Bench {
             Part::Plugins => plugins::TITLE,
         });
         section.text(&format!(
-            "`cargo xtask bench {name}`, {}, commit {}. {}. Load average before: {}.",
+            "`cargo xtask bench {name}`, {}, commit {}. {}. Load average before: {}. Appending 4 KiB to a file on this disk \
+             and `fdatasync` took {} ms.",
             jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC"),
             commit(),
             machine::describe(),
             machine::load(),
+            machine::sync(&self.scratch)?,
         ));
         let measured = match part {
             Part::Start => start::measure(self, &mut section).await,

@@ -1,6 +1,6 @@
-//! What making an instance of a plugin and calling it cost: examples of `gantry-plugin` measure it and print lines.
+//! What making an instance of a plugin and calling it cost: programs that use the engine without a host around it measure
+//! it and print lines.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -11,18 +11,26 @@ use crate::report::Section;
 pub const TITLE: &str = "Plugins";
 
 pub async fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
-    let examples = bench.target.join("release/examples");
-    let calls = examples.join("plugin_bench");
+    let release = bench.target.join("release");
     section.text("An instance and a call, through the engine (`host/plugin/examples/plugin_bench.rs`):");
-    section.text(&printed(&calls, &bench.target.join("wasm32-wasip2/plugin/examples"))?);
+    let guests = bench.target.join("wasm32-wasip2/plugin/examples");
+    section.text(&printed(Command::new(release.join("examples/plugin_bench")).arg(guests))?);
+    section.text(&format!(
+        "The stock scheduling policy as a component beside the same source built natively, both behind the host's trait, \
+         in turns ({} runs; `tests/bench/src/bin/policy`). The last line is the host's whole scheduling loop over a store \
+         on disk: pods are made first, then the loop starts.",
+        bench.runs,
+    ));
+    let component = bench.built.plugins.join("scheduler-kubernetes.wasm");
+    let runs = bench.runs.to_string();
+    section.text(&printed(Command::new(release.join("gantry-bench-policy")).arg(component).arg(runs))?);
     Ok(())
 }
 
 /// What a program prints, as a block.
-fn printed(program: &Path, argument: &Path) -> Result<String> {
-    let output = Command::new(program).arg(argument).output();
-    let output = output.with_context(|| format!("can't run {}", program.display()))?;
+fn printed(program: &mut Command) -> Result<String> {
+    let output = program.output().with_context(|| format!("can't run {}", program.get_program().to_string_lossy()))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} failed: {said}", program.display());
+    ensure!(output.status.success(), "{} failed: {said}", program.get_program().to_string_lossy());
     Ok(format!("```text\n{}\n```", String::from_utf8_lossy(&output.stdout).trim_end()))
 }

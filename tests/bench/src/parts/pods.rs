@@ -36,8 +36,10 @@ struct Found {
 
 pub async fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
     let data = bench.data("pods")?;
-    let containers = Containers::start(&data)?;
-    let ctr = Ctr { socket: containers.socket(), logs: data.clone() };
+    let containers = Containers::start(&bench.built, &data)?;
+    // runc keeps containers by namespace and name, whichever containerd they belong to.
+    let namespace = format!("bench-{}", std::process::id());
+    let ctr = Ctr { socket: containers.socket(), namespace, logs: data.clone() };
     ctr.run(&["images", "import", text(&bench.built.image)?])?;
     let args = ["--containerd", text(&ctr.socket)?, "--import", text(&bench.built.image)?];
     let host = Host::start(&bench.built, &data, &args).await?;
@@ -82,7 +84,7 @@ async fn apply(host: &Host, connection: &mut Connection, size: usize) -> Result<
     let name = format!("bench-{size}");
     let path = format!("{DEPLOYMENTS}/{name}");
     let labels = json!({"app": name});
-    let spec = json!({"terminationGracePeriodSeconds": 0, "containers": [manifests::container("web", "serve")]});
+    let spec = json!({"terminationGracePeriodSeconds": 1, "containers": [manifests::container("web", "serve")]});
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
         "spec": {
@@ -148,13 +150,25 @@ async fn until(watch: &mut Watch, pods: &mut Phases, done: impl Fn(&Phases) -> b
 /// The command line of containerd, in a namespace of its own.
 struct Ctr {
     socket: std::path::PathBuf,
+    namespace: String,
     logs: std::path::PathBuf,
+}
+
+impl Drop for Ctr {
+    /// What a failed run left.
+    fn drop(&mut self) {
+        for number in 0..SIZES.into_iter().max().unwrap_or_default() {
+            // Most of them are gone, as they should be.
+            let name = format!("bench-{number}");
+            let _ = self.run(&["tasks", "rm", "--force", &name]).and_then(|()| self.run(&["containers", "rm", &name]));
+        }
+    }
 }
 
 impl Ctr {
     fn run(&self, args: &[&str]) -> Result<()> {
         let mut command = Command::new("ctr");
-        command.arg("--address").arg(&self.socket).args(["--namespace", "bench"]).args(args);
+        command.arg("--address").arg(&self.socket).args(["--namespace", &self.namespace]).args(args);
         let output = command.output().context("can't run ctr")?;
         ensure!(output.status.success(), "ctr {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
         Ok(())

@@ -30,7 +30,7 @@ pub async fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
     let plain = starts(bench, "plain", &["--no-node"]).await?;
     row(&mut table, "control plane", &plain);
     let data = bench.data("with-node-containerd")?;
-    let containers = Containers::start(&data)?;
+    let containers = Containers::start(&bench.built, &data)?;
     let socket = containers.socket();
     let socket = socket.to_str().context("a socket's name is text")?;
     let node = starts(bench, "node", &["--containerd", socket]).await?;
