@@ -14,6 +14,9 @@ use gantry_node::logs::{LogQuery, read};
 use gantry_node::runtime::{ExecSpec, Limits, Mount, Runtime, RuntimeError, Security, State};
 use support::{IMAGE, Node, docker_archive, end_of, eventually, gzip};
 
+/// Other work may keep the machine busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn images_come_from_layouts_and_docker_archives() {
     let node = Node::with_image().await;
@@ -247,21 +250,18 @@ async fn processes_run_in_containers() {
     let node = Node::with_image().await;
     node.run(&node.shell("c1", "sleep 1000")).await;
     let command = |script: &str| vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()];
-    let (code, text) = node
-        .runtime
-        .run("c1", &command("id -u; echo $FROM_POD; echo no >&2; exit 4"), Duration::from_secs(10))
-        .await
-        .unwrap();
+    let (code, text) =
+        node.runtime.run("c1", &command("id -u; echo $FROM_POD; echo no >&2; exit 4"), PATIENCE).await.unwrap();
     assert_eq!(code, 4);
     assert!(text.contains("1000\nyes\n") && text.contains("no\n"), "{text}");
     let late = node.runtime.run("c1", &command("sleep 500"), Duration::from_millis(300)).await.unwrap_err();
     assert!(late.to_string().contains("timed out"), "{late}");
     eventually("the late command is gone", async || {
-        let (_, text) = node.runtime.run("c1", &command("ps"), Duration::from_secs(10)).await.unwrap();
+        let (_, text) = node.runtime.run("c1", &command("ps"), PATIENCE).await.unwrap();
         !text.contains("sleep 500")
     })
     .await;
-    let error = node.runtime.run("c1", &["/none".to_owned()], Duration::from_secs(10)).await.unwrap_err();
+    let error = node.runtime.run("c1", &["/none".to_owned()], PATIENCE).await.unwrap_err();
     assert!(error.to_string().contains("no such file"), "{error}");
 
     let spec = ExecSpec { command: vec!["/bin/cat".into()], stdin: true, tty: false };

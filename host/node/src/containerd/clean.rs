@@ -1,25 +1,19 @@
 //! Removing everything of an agent from a machine.
 
 use std::path::Path;
-use std::time::Duration;
 
-use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
 use containerd_client::services::v1::{
-    DeleteContentRequest, DeleteImageRequest, DeleteNamespaceRequest, DeleteRequest, ListContainersRequest,
-    ListContentRequest, ListImagesRequest, ListRequest,
+    DeleteImageRequest, DeleteNamespaceRequest, DeleteRequest, ListContainersRequest, ListImagesRequest, ListRequest,
 };
 
 use super::cgroup;
 use super::client::{failed, gone};
+use super::images::Lease;
 use super::runtime::{Containerd, Engine, Options};
 use crate::runtime::RuntimeError;
 
 /// The shim's default.
 const RUNC: &str = "/run/containerd/runc";
-/// More than an image has layers.
-const ROUNDS: u32 = 500;
-/// After a round that did not remove all it meant to.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Removes all containers and sandboxes of a namespace; with `images`, its images and the namespace too.
 pub async fn clean(options: Options, images: bool) -> Result<(), RuntimeError> {
@@ -41,8 +35,7 @@ pub async fn clean(options: Options, images: bool) -> Result<(), RuntimeError> {
     let _ = std::fs::remove_dir(Path::new(RUNC).join(engine.client.namespace()));
     if images {
         remove_images(engine).await?;
-        remove_snapshots(engine).await?;
-        remove_content(engine).await?;
+        collect(engine).await?;
         let request = engine.client.request(DeleteNamespaceRequest { name: engine.client.namespace().to_owned() });
         gone("namespace", engine.client.namespaces().delete(request).await)?;
     }
@@ -70,48 +63,10 @@ async fn remove_images(engine: &Engine) -> Result<(), RuntimeError> {
     Ok(())
 }
 
-/// Children before parents, in as many rounds as it takes. The garbage collector does the same at the same time, so a
-/// removal may fail for a child that is on its way out.
-async fn remove_snapshots(engine: &Engine) -> Result<(), RuntimeError> {
-    let client = &engine.client;
-    let mut last = Ok(());
-    for _ in 0..ROUNDS {
-        let list = ListSnapshotsRequest { snapshotter: engine.images.snapshots.name.clone(), ..Default::default() };
-        let answer = client.snapshots().list(client.request(list)).await.map_err(|s| failed("snapshots", &s))?;
-        let mut stream = answer.into_inner();
-        let mut all = Vec::new();
-        while let Some(part) = stream.message().await.map_err(|s| failed("snapshots", &s))? {
-            all.extend(part.info);
-        }
-        if all.is_empty() {
-            return Ok(());
-        }
-        let leaves: Vec<&str> =
-            all.iter().map(|s| s.name.as_str()).filter(|name| !all.iter().any(|s| s.parent == *name)).collect();
-        last = Ok(());
-        for leaf in leaves {
-            if let Err(error) = engine.images.snapshots.remove(leaf).await {
-                last = Err(error);
-            }
-        }
-        if last.is_err() {
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-    last
-}
-
-async fn remove_content(engine: &Engine) -> Result<(), RuntimeError> {
-    let client = &engine.client;
-    let answer = client.content().list(client.request(ListContentRequest::default())).await;
-    let mut stream = answer.map_err(|s| failed("content", &s))?.into_inner();
-    let mut all = Vec::new();
-    while let Some(part) = stream.message().await.map_err(|s| failed("content", &s))? {
-        all.extend(part.info);
-    }
-    for blob in all {
-        let request = client.request(DeleteContentRequest { digest: blob.digest.clone() });
-        gone(&blob.digest, client.content().delete(request).await)?;
-    }
-    Ok(())
+/// Lets containerd remove blobs and snapshots, which nothing names any more. Removing snapshots one by one does not
+/// work: a parent whose child was collected counts as its parent still.
+async fn collect(engine: &Engine) -> Result<(), RuntimeError> {
+    let lease = Lease::new(&engine.client).await?;
+    let request = engine.client.request(DeleteRequest { id: lease.id, sync: true });
+    gone("lease", engine.client.leases().delete(request).await)
 }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::cgroup;
 use super::client::{failed, gone};
-use super::images::Unpacked;
+use super::images::{Lease, Unpacked};
 use super::known::{Entry, Facts, LABEL};
 use super::output::{Output, wait_drained};
 use super::pipes::Pipes;
@@ -68,10 +68,14 @@ impl Engine {
     async fn accounts<'a>(&self, image: &'a Unpacked) -> Result<&'a Accounts, RuntimeError> {
         let read = || async {
             let key = format!("accounts-{}", Uuid::new_v4());
-            let mounts = self.images.snapshots.prepare(&key, &image.chain).await?;
+            // Nothing else would keep the snapshot from the garbage collector.
+            let lease = Lease::new(&self.client).await?;
+            let snapshots = self.images.snapshots.leased(&lease.id);
+            let mounts = snapshots.prepare(&key, &image.chain).await?;
             let dir = self.options.state.join("mounts").join(&key);
             let read = tokio::task::spawn_blocking(move || Accounts::read(&mounts, &dir)).await;
-            self.images.snapshots.remove(&key).await?;
+            snapshots.remove(&key).await?;
+            lease.release().await;
             let fail = |e: &dyn std::fmt::Display| RuntimeError::Failed(format!("can't read the image's users: {e}"));
             read.map_err(|e| fail(&e))?.map_err(|e| fail(&e))
         };
