@@ -1,6 +1,7 @@
 //! Processes in running containers.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,7 +37,15 @@ struct Process {
 }
 
 impl Engine {
-    pub async fn exec(&self, id: &str, spec: ExecSpec) -> Result<ExecProcess, RuntimeError> {
+    /// Starts a process. Goes on when the caller gives up waiting: what is half started must be started and ended in
+    /// order, or the shim waits for ever for readers of its pipes, and with it every other process of the sandbox.
+    pub async fn exec(self: &Arc<Self>, id: &str, spec: ExecSpec) -> Result<ExecProcess, RuntimeError> {
+        let (engine, id) = (Arc::clone(self), id.to_owned());
+        let starting = tokio::spawn(async move { engine.begin(&id, spec).await });
+        starting.await.map_err(|e| RuntimeError::Failed(e.to_string()))?
+    }
+
+    async fn begin(&self, id: &str, spec: ExecSpec) -> Result<ExecProcess, RuntimeError> {
         let (process, pipes) = self.make(id, &spec).await?;
         let io = pipes.outputs().and_then(|outputs| Ok((outputs, pipes.input()?)));
         let ((stdout, stderr), stdin) = match io {
@@ -57,7 +66,12 @@ impl Engine {
         Ok(ExecProcess { stdin: spec.stdin.then_some(input), output: received, resize, exit })
     }
 
-    pub async fn run(&self, id: &str, command: &[String], patience: Duration) -> Result<(i32, String), RuntimeError> {
+    pub async fn run(
+        self: &Arc<Self>,
+        id: &str,
+        command: &[String],
+        patience: Duration,
+    ) -> Result<(i32, String), RuntimeError> {
         let spec = ExecSpec { command: command.to_vec(), ..ExecSpec::default() };
         let running = async {
             let mut process = self.exec(id, spec).await?;

@@ -65,6 +65,18 @@ impl Pipes {
         path.map(|p| p.display().to_string()).unwrap_or_default()
     }
 
+    /// Removes the pipes of processes whose agent ended. A shim that still waits for a reader of one gets it, or it would
+    /// wait for ever.
+    pub fn remove_left(parent: &Path) {
+        for dir in fs::read_dir(parent).into_iter().flatten().flatten() {
+            for name in ["stdout", "stderr"] {
+                // Not there for a terminal.
+                drop(pipe::OpenOptions::new().open_receiver(dir.path().join(name)));
+            }
+            Self::remove(&dir.path());
+        }
+    }
+
     /// Removes them and their folder.
     pub fn remove(dir: &Path) {
         if let Err(error) = fs::remove_dir_all(dir)

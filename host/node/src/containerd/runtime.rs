@@ -14,6 +14,7 @@ use super::events;
 use super::images::Images;
 use super::import;
 use super::known::Known;
+use super::pipes::Pipes;
 use super::pull::Puller;
 use super::sandbox::Sandboxes;
 use super::snapshots::Snapshots;
@@ -94,7 +95,7 @@ impl Containerd {
         };
         let (sandboxes, known) = (Sandboxes::new(&options.state), Known::new(&options.state));
         // Processes of a former agent have nobody who waits for them.
-        let _ = std::fs::remove_dir_all(options.state.join("exec"));
+        Pipes::remove_left(&options.state.join("exec"));
         Ok(Self { engine: Arc::new(Engine { client, images, puller, sandboxes, known, options }) })
     }
 
