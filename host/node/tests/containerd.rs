@@ -164,6 +164,7 @@ async fn containers_of_a_sandbox_share_it_and_outlive_each_other() {
             "readlink /proc/self/ns/ipc; readlink /proc/self/ns/pid; touch /dev/shm/$HOSTNAME-x; sleep 1000",
         );
         spec.sandbox = "shared".into();
+        spec.cgroup_parent = node.shell("shared", "").cgroup_parent;
         spec.security.run_as_user = Some(0);
         spec
     };
