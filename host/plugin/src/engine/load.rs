@@ -182,6 +182,7 @@ impl Engine {
             directories: prepared.directories,
             sockets: prepared.reach.sockets,
             memory: entry.memory.map_or(MEMORY, |size| size.bytes()).min(settings::MAX_MEMORY),
+            tick: self.inner.options.tick,
             deadline: entry.deadline_ms.map_or(DEADLINE, Duration::from_millis),
             logger: Arc::new(Logger::new(&manifest.name, &manifest.version)),
             health: Health::new(&manifest.name, self.inner.options.faults, entry.on_fault == OnFault::Halt),

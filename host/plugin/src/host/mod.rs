@@ -33,6 +33,8 @@ pub(crate) struct Plugin {
     /// Bytes that one instance may have.
     pub memory: u64,
     pub deadline: std::time::Duration,
+    /// Of the engine's clock.
+    pub tick: std::time::Duration,
     pub logger: Arc<Logger>,
     pub health: Health,
 }
@@ -64,7 +66,7 @@ impl Host {
         Ok(Self {
             limits: Limits::new(plugin.memory),
             lines,
-            meter: Arc::new(Meter::new(plugin.deadline)),
+            meter: Arc::new(Meter::new(plugin.deadline, plugin.tick)),
             wasi: wasi.build(),
             table: ResourceTable::new(),
             plugin,

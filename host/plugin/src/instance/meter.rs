@@ -1,22 +1,26 @@
-//! How long a guest has run. Counted while its future is being polled and only then: what it waits for (a durable
-//! write, a file, a timer) passes outside of a poll and is the host's time.
+//! How long a guest has run, in ticks of the engine's clock at which it was seen running. Ticks that pass while it waits
+//! (for a durable write, a file, a timer) or while the machine runs something else are not its own: many of them
+//! together look like one. So a busy host does not make a good plugin miss its deadline, as a stopwatch would.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Waiting has a bound too, so that a guest asleep or a host call that hangs does not hold a call for ever.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// The stopwatch of one instance.
+/// The count of one instance.
 pub(crate) struct Meter {
     deadline: Duration,
-    epoch: Instant,
-    /// Nanoseconds spent in polls that ended.
-    spent: AtomicU64,
-    /// Nanoseconds from `epoch` to the begin of the poll that runs.
-    entered: AtomicU64,
+    /// The deadline in ticks.
+    allowed: u64,
+    /// Ticks seen in this call.
+    seen: AtomicU64,
+    /// The guest has just begun or come back from waiting: the next tick may be one that passed meanwhile.
+    rested: AtomicBool,
+    /// It has just been asked to let others have the thread, which is no waiting.
+    asked: AtomicBool,
 }
 
 /// Ends a guest that ran too long. Travels through wasmtime as the error of the epoch's callback.
@@ -25,8 +29,15 @@ pub(crate) struct Meter {
 pub(crate) struct Overrun;
 
 impl Meter {
-    pub(crate) fn new(deadline: Duration) -> Self {
-        Self { deadline, epoch: Instant::now(), spent: AtomicU64::new(0), entered: AtomicU64::new(0) }
+    pub(crate) fn new(deadline: Duration, tick: Duration) -> Self {
+        let allowed = deadline.as_nanos().div_ceil(tick.as_nanos().max(1)).max(1);
+        Self {
+            deadline,
+            allowed: u64::try_from(allowed).unwrap_or(u64::MAX),
+            seen: AtomicU64::new(0),
+            rested: AtomicBool::new(true),
+            asked: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn deadline(&self) -> Duration {
@@ -35,25 +46,29 @@ impl Meter {
 
     /// Arms the deadline for a new call.
     pub(crate) fn arm(&self) {
-        self.spent.store(0, Relaxed);
-        self.entered.store(self.now(), Relaxed);
+        self.seen.store(0, Relaxed);
+        self.rested.store(true, Relaxed);
+        self.asked.store(false, Relaxed);
     }
 
-    /// Asked from inside the guest at every tick: may it go on?
+    /// Asked from inside the guest at a tick: may it go on? If so it lets others have the thread, and goes on later.
     pub(crate) fn check(&self) -> Result<(), Overrun> {
-        let running = self.now().saturating_sub(self.entered.load(Relaxed));
-        let spent = Duration::from_nanos(self.spent.load(Relaxed).saturating_add(running));
-        if spent >= self.deadline { Err(Overrun) } else { Ok(()) }
+        self.asked.store(true, Relaxed);
+        if self.rested.swap(false, Relaxed) {
+            return Ok(());
+        }
+        let seen = self.seen.fetch_add(1, Relaxed) + 1;
+        if seen >= self.allowed { Err(Overrun) } else { Ok(()) }
     }
 
-    /// Drives a call, with the watch running whenever the guest does.
+    /// Drives a call. A pause that did not come from `check` is one in which the guest waits.
     pub(crate) async fn drive<R>(&self, call: impl Future<Output = wasmtime::Result<R>>) -> wasmtime::Result<R> {
         let mut call = pin!(call);
         let metered = poll_fn(|cx| {
-            self.entered.store(self.now(), Relaxed);
             let polled = call.as_mut().poll(cx);
-            let running = self.now().saturating_sub(self.entered.load(Relaxed));
-            self.spent.fetch_add(running, Relaxed);
+            if polled.is_pending() && !self.asked.swap(false, Relaxed) {
+                self.rested.store(true, Relaxed);
+            }
             polled
         });
         match tokio::time::timeout(self.deadline + WAIT, metered).await {
@@ -61,33 +76,51 @@ impl Meter {
             Err(_) => Err(Overrun.into()),
         }
     }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const TICK: Duration = Duration::from_millis(5);
+
+    fn ticks(meter: &Meter) -> usize {
+        (0..100).take_while(|_| meter.check().is_ok()).count()
+    }
+
+    #[test]
+    fn a_deadline_is_a_number_of_ticks() {
+        for (deadline, allowed) in [(1, 1), (5, 1), (6, 2), (50, 10)] {
+            let meter = Meter::new(Duration::from_millis(deadline), TICK);
+            // The first tick of a call may have begun before it and is free.
+            assert_eq!(ticks(&meter), allowed, "{deadline} ms");
+            meter.arm();
+            assert_eq!(ticks(&meter), allowed, "each call has its own");
+        }
+    }
+
     #[tokio::test]
-    async fn counts_polls_and_not_waiting() {
-        let meter = Meter::new(Duration::from_millis(100));
+    async fn waiting_is_free_and_running_is_not() {
+        let meter = Meter::new(Duration::from_millis(50), TICK);
         meter.arm();
-        let waited = meter.drive(async {
-            tokio::time::sleep(Duration::from_millis(150)).await;
+        let waiting = meter.drive(async {
+            for _ in 0..50 {
+                // As at a tick: the guest is asked, yields, and later waits for something of the host.
+                meter.check()?;
+                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             Ok(())
         });
-        waited.await.unwrap();
-        assert!(meter.check().is_ok(), "waiting is not charged");
+        waiting.await.unwrap();
         meter.arm();
-        let begin = Instant::now();
-        while begin.elapsed() < Duration::from_millis(101) {
-            std::hint::spin_loop();
-        }
-        assert!(meter.check().is_err(), "running is charged");
-        meter.arm();
-        assert!(meter.check().is_ok(), "each call has its own");
+        let running = meter.drive(async {
+            for _ in 0..50 {
+                meter.check()?;
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        });
+        assert!(running.await.unwrap_err().downcast_ref::<Overrun>().is_some());
     }
 }

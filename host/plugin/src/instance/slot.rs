@@ -119,6 +119,7 @@ impl<W: World> Slot<W> {
             return Err(unavailable(plugin, call, "it has no instance: reset comes first"));
         };
         instance.meter.arm();
+        instance.store.set_epoch_deadline(TICKS);
         instance.store.data_mut().limits.take_refused();
         let site = plugin.health.site(call);
         Ok(Running { instance, site, began: Instant::now(), _beat: self.recipe.ticker.beat() })
