@@ -77,20 +77,22 @@ impl Controller for Fake {
 
     async fn reconcile(&self, now_ms: u64, keys: Vec<ObjectRef>) -> Call<Vec<Outcome>> {
         assert!(now_ms > 1_700_000_000_000);
-        {
+        let away = {
             let mut book = self.book.lock().unwrap();
             book.batches.push(keys.len());
             for key in &keys {
                 assert!(book.running.insert(key.name.clone()), "{} runs twice", key.name);
                 *book.passes.entry(key.name.clone()).or_default() += 1;
             }
-        }
+            // Decided when the pass is counted, so that a pass counted while it was away did fail.
+            book.away
+        };
         tokio::task::yield_now().await;
         let mut book = self.book.lock().unwrap();
         for key in &keys {
             book.running.remove(&key.name);
         }
-        if book.away {
+        if away {
             return Err(fault(Finding::Unavailable("swapping".into())));
         }
         if keys.iter().any(|key| book.poison.contains(&key.name)) {
