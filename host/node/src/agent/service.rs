@@ -17,7 +17,7 @@ use super::context::{Context, Dns};
 use super::desired::Desired;
 use super::downward::Facts;
 use super::housekeeping;
-use super::instance::Instance;
+use super::instance::{End, Instance, Life};
 use super::registry::LogTarget;
 use super::volumes::{Kernel, Mounts};
 use super::worker::{Event, Worker};
@@ -444,6 +444,12 @@ impl Router {
     }
 
     async fn ended(&mut self, ended: Ended) {
+        // Its pod may not be known yet.
+        let mut found = self.found.values_mut().flat_map(|(_, instances)| instances);
+        if let Some(instance) = found.find(|instance| instance.id == ended.id) {
+            instance.life = Life::Ended(End::of(&ended.exit));
+            return;
+        }
         let uid = ended.id.get(..36).filter(|uid| self.workers.contains_key(*uid)).map(str::to_owned);
         let uid = uid.or_else(|| self.workers.keys().find(|uid| ended.id.starts_with(uid.as_str())).cloned());
         if let Some(worker) = uid.and_then(|uid| self.workers.get(&uid)) {

@@ -14,7 +14,7 @@ use tonic::{Status, Streaming};
 use super::output::wait_drained;
 use super::runtime::Engine;
 use super::tasks::exit;
-use crate::runtime::Ended;
+use crate::runtime::{Ended, RuntimeError};
 
 const EXIT: &str = "/tasks/exit";
 /// Our own event, by which we see that a subscription is in place.
@@ -83,8 +83,16 @@ fn task_exit(envelope: &Envelope) -> Option<TaskExit> {
 }
 
 async fn report(engine: Arc<Engine>, event: TaskExit, sender: mpsc::Sender<Option<Ended>>) {
-    // Not ours, or removed.
-    let Ok(entry) = engine.entry(&event.container_id).await else { return };
+    let entry = match engine.entry(&event.container_id).await {
+        Ok(entry) => entry,
+        // Removed, or not ours.
+        Err(RuntimeError::NotFound(_)) => return,
+        Err(_) => {
+            // Whoever listens has to look for itself.
+            let _ = sender.send(None).await;
+            return;
+        }
+    };
     let exit = exit(&entry, event.exit_status, event.exited_at);
     if let Some(drained) = entry.drained() {
         wait_drained(drained, DRAIN).await;

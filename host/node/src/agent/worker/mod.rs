@@ -30,8 +30,9 @@ use crate::network::NetStatus;
 use crate::runtime::Exit;
 use jobs::Done;
 
-/// Containers are looked at this often, even if nobody said that they changed.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Containers are looked at this often, even if nobody said that they changed: a shim gives up on telling of an end after
+/// some tries, and a busy machine may need more.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
 const NAP: Duration = Duration::from_secs(3600);
 
 /// What a worker is told.
@@ -188,12 +189,12 @@ impl Worker {
     /// Takes every step that can be taken now. Answers when to look again.
     fn step(&mut self) -> Timestamp {
         let now = self.context.clock.now();
-        let mut wake = crate::time::after(now, LOOK_EVERY);
-        if let Some(end) = self.check_deadline(now) {
-            wake = wake.min(end);
-        }
         if crate::time::between(self.looked, now) >= LOOK_EVERY {
             self.look();
+        }
+        let mut wake = crate::time::after(self.looked, LOOK_EVERY);
+        if let Some(end) = self.check_deadline(now) {
+            wake = wake.min(end);
         }
         if self.stopping() {
             self.give_up.cancel();
