@@ -34,6 +34,21 @@ pub mod controller {
     });
 }
 
+/// The world `admission-plugin`.
+pub mod admission {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "admission-plugin",
+        with: {
+            "gantry:plugin/types": crate::bindings::platform::gantry::plugin::types,
+            "gantry:plugin/log": crate::bindings::platform::gantry::plugin::log,
+            "gantry:plugin/config": crate::bindings::platform::gantry::plugin::config,
+            "gantry:plugin/objects": crate::bindings::platform::gantry::plugin::objects,
+        },
+        exports: { default: async },
+    });
+}
+
 /// The world `scheduler-plugin`.
 pub mod scheduler {
     wasmtime::component::bindgen!({

@@ -21,6 +21,13 @@ pub mod controller {
     pub use crate::bindings::controller::exports::gantry::plugin::controller::{Description, Mapping, Outcome, Watch};
 }
 
+/// `wit/admission.wit`.
+pub mod admission {
+    pub use crate::bindings::admission::exports::gantry::plugin::admission::{
+        Cause, Decision, Denial, Description, Operation, Reason, Request, Rule, User, Verdict, WhenDown,
+    };
+}
+
 /// `wit/scheduler.wit`.
 pub mod scheduler {
     pub use crate::bindings::scheduler::exports::gantry::plugin::scheduler::{
@@ -67,6 +74,15 @@ pub trait Controller: Send + Sync + 'static {
     async fn map(&self, kind: KindRef, objects: Vec<Vec<u8>>) -> Call<Vec<Vec<ObjectRef>>>;
     /// One pass over each key.
     async fn reconcile(&self, now_ms: u64, keys: Vec<ObjectRef>) -> Call<Vec<controller::Outcome>>;
+}
+
+/// `wit/admission.wit`. Calls may run at once: an implementation hands them to its instances.
+#[async_trait]
+pub trait Admission: Send + Sync + 'static {
+    /// Which writes it reviews. An error also when a rule is not granted.
+    async fn describe(&self) -> Call<Result<admission::Description, Error>>;
+    /// Verdicts, one per request.
+    async fn review(&self, requests: &[admission::Request]) -> Call<Vec<admission::Verdict>>;
 }
 
 /// `wit/scheduler.wit`. One caller; stateful. After a `Fault` the caller calls `reset`, then `sync`s everything again.

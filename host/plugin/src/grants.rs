@@ -12,7 +12,8 @@ pub struct ObjectGrant {
     pub group: String,
     /// `Pod`; `*`: every kind of the group.
     pub kind: String,
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `status`, `scale`; `*`: all.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `status`, `scale`; `review` and `mutate` for who
+    /// looks at the writes of others (a reviewer sees the objects, secrets too); `*`: all.
     pub verbs: Vec<String>,
 }
 
@@ -43,7 +44,8 @@ pub struct Grants {
 }
 
 /// Every verb that a grant may name.
-pub const VERBS: &[&str] = &["get", "list", "watch", "create", "update", "patch", "delete", "status", "scale", "*"];
+pub const VERBS: &[&str] =
+    &["get", "list", "watch", "create", "update", "patch", "delete", "status", "scale", "review", "mutate", "*"];
 
 impl Grants {
     fn allows(&self, kind: &KindRef, verb: &str) -> bool {

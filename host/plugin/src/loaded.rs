@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use wasmtime::component::InstancePre;
 
-use crate::adapter::{ControllerPool, NetworkInstance, SchedulerInstance, SinkInstance, worlds};
+use crate::adapter::{AdmissionPool, ControllerPool, NetworkInstance, SchedulerInstance, SinkInstance, worlds};
 use crate::bundle::{Entry, OnFault};
 use crate::engine::Ticker;
-use crate::family::{Controller, Network, Scheduler, Sink};
+use crate::family::{Admission, Controller, Network, Scheduler, Sink};
 use crate::grants::Effective;
 use crate::host::{Host, Plugin};
 use crate::instance::{Recipe, Report, World};
@@ -24,11 +24,13 @@ pub struct Loaded {
     entry: Entry,
     linked: Linked,
     controller: Option<Arc<dyn Controller>>,
+    admission: Option<Arc<dyn Admission>>,
 }
 
 /// The exports of each family that the plugin has.
 #[derive(Default)]
 pub(crate) struct Linked {
+    admission: Option<Arc<Recipe<worlds::Admission>>>,
     controller: Option<Arc<Recipe<worlds::Controller>>>,
     scheduler: Option<Arc<Recipe<worlds::Scheduler>>>,
     network: Option<Arc<Recipe<worlds::Network>>>,
@@ -44,6 +46,7 @@ impl Linked {
         ticker: Arc<Ticker>,
     ) -> wasmtime::Result<()> {
         match family {
+            Family::Admission => self.admission = Some(recipe(pre, plugin, ticker)?),
             Family::Controller => self.controller = Some(recipe(pre, plugin, ticker)?),
             Family::Scheduler => self.scheduler = Some(recipe(pre, plugin, ticker)?),
             Family::Network => self.network = Some(recipe(pre, plugin, ticker)?),
@@ -55,6 +58,7 @@ impl Linked {
     /// Whether a component has a family's exports.
     pub(crate) fn probe(family: Family, pre: InstancePre<Host>) -> wasmtime::Result<()> {
         match family {
+            Family::Admission => worlds::Admission::pre(pre).map(drop),
             Family::Controller => worlds::Controller::pre(pre).map(drop),
             Family::Scheduler => worlds::Scheduler::pre(pre).map(drop),
             Family::Network => worlds::Network::pre(pre).map(drop),
@@ -85,7 +89,11 @@ impl Loaded {
             let pool: Arc<dyn Controller> = Arc::new(ControllerPool::new(recipe, instances));
             pool
         });
-        Self { plugin, manifest, digest, file, entry, linked, controller }
+        let admission = linked.admission.clone().map(|recipe| {
+            let pool: Arc<dyn Admission> = Arc::new(AdmissionPool::new(recipe, instances));
+            pool
+        });
+        Self { plugin, manifest, digest, file, entry, linked, controller, admission }
     }
 
     /// The plugin's name.
@@ -131,6 +139,11 @@ impl Loaded {
     /// The plugin as a controller. Everyone gets the same pool of instances.
     pub fn controller(&self) -> Option<Arc<dyn Controller>> {
         self.controller.clone()
+    }
+
+    /// The plugin as a reviewer of writes. Everyone gets the same pool of instances.
+    pub fn admission(&self) -> Option<Arc<dyn Admission>> {
+        self.admission.clone()
     }
 
     /// The plugin as a placement policy. Each call gives another, with its own instance and tables.

@@ -39,6 +39,23 @@ pub mod controller {
     });
 }
 
+/// The world `admission-plugin`.
+pub mod admission {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "admission-plugin",
+        with: {
+            "gantry:plugin/types@0.1.0": crate::types,
+            "gantry:plugin/log@0.1.0": crate::contract::platform::gantry::plugin::log,
+            "gantry:plugin/config@0.1.0": crate::contract::platform::gantry::plugin::config,
+            "gantry:plugin/objects@0.1.0": crate::contract::platform::gantry::plugin::objects,
+        },
+        additional_derives: [PartialEq, Eq, Hash],
+        pub_export_macro: true,
+        default_bindings_module: "gantry_sdk::contract::admission",
+    });
+}
+
 /// The world `scheduler-plugin`.
 pub mod scheduler {
     wit_bindgen::generate!({

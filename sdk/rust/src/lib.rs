@@ -12,6 +12,7 @@
 
 #![deny(missing_docs)]
 
+pub mod admission;
 pub mod api;
 pub mod config;
 #[doc(hidden)]
@@ -31,6 +32,7 @@ pub mod sink;
 pub mod testing;
 pub mod types;
 
+pub use admission::Admission;
 pub use config::Config;
 pub use controller::Controller;
 pub use error::Result;

@@ -1,11 +1,11 @@
 //! Controllers: a pool of instances, so that different keys are reconciled at once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::lengths;
+use super::pool::{Loan, Pool, lock};
 use super::worlds::Controller as World;
 use crate::family::controller::{Description, Outcome};
 use crate::family::{Call, Controller, Error, ErrorCode, KindRef, ObjectRef, RetryHint};
@@ -13,42 +13,19 @@ use crate::grants::{self, Effective};
 use crate::instance::{Recipe, Slot, call, unavailable};
 
 pub(crate) struct ControllerPool {
-    recipe: Arc<Recipe<World>>,
-    permits: Arc<Semaphore>,
-    /// Slots that nobody uses, the last used on top: it is the warmest.
-    idle: Arc<Mutex<Vec<Slot<World>>>>,
+    pool: Pool<World>,
     /// The first instance's answer, which holds for all.
     description: Mutex<Option<Description>>,
 }
 
-/// A slot on loan.
-struct Loan {
-    slot: Option<Slot<World>>,
-    idle: Arc<Mutex<Vec<Slot<World>>>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        if let Some(slot) = self.slot.take() {
-            lock(&self.idle).push(slot);
-        }
-    }
-}
-
 impl ControllerPool {
     pub(crate) fn new(recipe: Arc<Recipe<World>>, instances: u32) -> Self {
-        let permits = Arc::new(Semaphore::new(instances.max(1) as usize));
-        Self { recipe, permits, idle: Arc::default(), description: Mutex::new(None) }
+        Self { pool: Pool::new(recipe, instances), description: Mutex::new(None) }
     }
 
     /// A slot with an instance that has described itself.
-    async fn loan(&self, name: &'static str) -> Call<Result<Loan, Error>> {
-        let Ok(permit) = self.permits.clone().acquire_owned().await else {
-            return Err(unavailable(&self.recipe.plugin, name, "it is being unloaded"));
-        };
-        let slot = lock(&self.idle).pop().unwrap_or_else(|| Slot::new(self.recipe.clone()));
-        let mut loan = Loan { slot: Some(slot), idle: self.idle.clone(), _permit: permit };
+    async fn loan(&self, name: &'static str) -> Call<Result<Loan<World>, Error>> {
+        let mut loan = self.pool.take(name).await?;
         if let Some(slot) = &mut loan.slot
             && let Err(refused) = self.fill(slot).await?
         {
@@ -97,7 +74,7 @@ impl Controller for ControllerPool {
         }
         match lock(&self.description).clone() {
             Some(description) => Ok(Ok(description)),
-            None => Err(unavailable(&self.recipe.plugin, "controller.describe", "it did not describe itself")),
+            None => Err(unavailable(self.pool.plugin(), "controller.describe", "it did not describe itself")),
         }
     }
 
@@ -105,10 +82,10 @@ impl Controller for ControllerPool {
         const NAME: &str = "controller.map";
         let mut loan = match self.loan(NAME).await? {
             Ok(loan) => loan,
-            Err(refused) => return Err(unavailable(&self.recipe.plugin, NAME, &refused.message)),
+            Err(refused) => return Err(unavailable(self.pool.plugin(), NAME, &refused.message)),
         };
         let Some(slot) = &mut loan.slot else { return Ok(Vec::new()) };
-        self.recipe.plugin.health.moved_in(objects.iter().map(Vec::len).sum());
+        self.pool.plugin().health.moved_in(objects.iter().map(Vec::len).sum());
         let answer = call!(slot, NAME, |exports, store| {
             exports.gantry_plugin_controller().call_map(store, &kind, &objects)
         })?;
@@ -120,7 +97,7 @@ impl Controller for ControllerPool {
         const NAME: &str = "controller.reconcile";
         let mut loan = match self.loan(NAME).await? {
             Ok(loan) => loan,
-            Err(refused) => return Err(unavailable(&self.recipe.plugin, NAME, &refused.message)),
+            Err(refused) => return Err(unavailable(self.pool.plugin(), NAME, &refused.message)),
         };
         let Some(slot) = &mut loan.slot else { return Ok(Vec::new()) };
         let answer = call!(slot, NAME, |exports, store| {
@@ -145,8 +122,4 @@ fn same(a: &Description, b: &Description) -> bool {
             .iter()
             .zip(&b.watches)
             .all(|(x, y)| kinds(&x.kind, &y.kind) && kinds(&x.target, &y.target) && x.mapping == y.mapping)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,14 @@
 //! The families' traits over instances of components.
 
+mod admission;
 mod controller;
 mod network;
+mod pool;
 mod scheduler;
 mod sink;
 pub(crate) mod worlds;
 
+pub(crate) use admission::AdmissionPool;
 pub(crate) use controller::ControllerPool;
 pub(crate) use network::NetworkInstance;
 pub(crate) use scheduler::SchedulerInstance;

@@ -3,17 +3,21 @@
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::bindings::{controller, network, scheduler, sink};
+use crate::bindings::{admission, controller, network, scheduler, sink};
 use crate::host::Host;
 
 macro_rules! world {
     ($(#[$doc:meta])* $name:ident, $pre:path, $exports:path) => {
+        world!($(#[$doc])* $name, $pre, $exports, writes: true);
+    };
+    ($(#[$doc:meta])* $name:ident, $pre:path, $exports:path, writes: $writes:literal) => {
         $(#[$doc])*
         pub(crate) struct $name;
 
         impl crate::instance::World for $name {
             type Pre = $pre;
             type Exports = $exports;
+            const WRITES: bool = $writes;
 
             fn pre(pre: InstancePre<Host>) -> wasmtime::Result<Self::Pre> {
                 <$pre>::new(pre)
@@ -29,6 +33,10 @@ macro_rules! world {
 world!(
     /// `controller-plugin`
     Controller, controller::ControllerPluginPre<Host>, controller::ControllerPlugin
+);
+world!(
+    /// `admission-plugin`
+    Admission, admission::AdmissionPluginPre<Host>, admission::AdmissionPlugin, writes: false
 );
 world!(
     /// `scheduler-plugin`

@@ -19,10 +19,11 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    /// `objects` belongs to the world of controllers; others get it with their first grant of a kind.
+    /// `objects` belongs to the worlds of controllers and admission; others get it with their first grant of a kind.
     pub(super) fn new(families: &std::collections::BTreeSet<Family>, grants: &Effective) -> Self {
         Self {
-            objects: families.contains(&Family::Controller) || grants.any_object(),
+            objects: families.iter().any(|f| matches!(f, Family::Controller | Family::Admission))
+                || grants.any_object(),
             sockets: grants.wasi().iter().any(|w| w == "sockets"),
         }
     }

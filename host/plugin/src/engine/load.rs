@@ -21,7 +21,7 @@ use crate::manifest::{self, Anatomy, Family, Manifest};
 const MEMORY: u64 = 128 << 20;
 /// Deadline of a call when the bundle does not say.
 const DEADLINE: Duration = Duration::from_secs(1);
-/// Instances of a controller when the bundle does not say.
+/// Instances of a controller, and of a reviewer, when the bundle does not say.
 const INSTANCES: u32 = 2;
 
 /// A plugin of a bundle that can't be loaded.

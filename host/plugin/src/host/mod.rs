@@ -45,12 +45,14 @@ pub(crate) struct Host {
     pub limits: Limits,
     pub lines: Lines,
     pub meter: Arc<Meter>,
+    /// Whether it may write objects at all: a review may not, whatever its plugin is granted.
+    pub writes: bool,
     wasi: WasiCtx,
     table: ResourceTable,
 }
 
 impl Host {
-    pub(crate) fn new(plugin: Arc<Plugin>) -> wasmtime::Result<Self> {
+    pub(crate) fn new(plugin: Arc<Plugin>, writes: bool) -> wasmtime::Result<Self> {
         let lines = Lines::default();
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(plugin.logger.stream(lines.clone(), "stdout"));
@@ -66,6 +68,7 @@ impl Host {
         Ok(Self {
             limits: Limits::new(plugin.memory),
             lines,
+            writes,
             meter: Arc::new(Meter::new(plugin.deadline, plugin.tick)),
             wasi: wasi.build(),
             table: ResourceTable::new(),

@@ -44,7 +44,10 @@ impl wit::objects::Host for Host {
     }
 
     async fn record_events(&mut self, events: Vec<Event>) {
-        if self.plugin.grants.events() {
+        if !self.writes {
+            let line = format!("{} events dropped: a review records none", events.len());
+            self.plugin.logger.write(&self.lines, wit::log::Level::Warn, "objects", &line);
+        } else if self.plugin.grants.events() {
             self.plugin.objects.record_events(events).await;
         } else {
             let line = format!("{} events dropped: the plugin is not granted events", events.len());
@@ -63,6 +66,10 @@ impl Host {
     }
 
     fn may_write(&self, write: &Write) -> Result<(), Error> {
+        if !self.writes {
+            let message = "a review only reads: it can't write objects".to_owned();
+            return Err(error(ErrorCode::Forbidden, message, RetryHint::Never));
+        }
         match write {
             Write::Create(json) => self.granted(&kind_of(json)?, "create"),
             Write::Update(json) => self.granted(&kind_of(json)?, "update"),

@@ -12,7 +12,8 @@ use super::breaker::{Breaker, Closed, FaultPolicy};
 use crate::fault::{Fault, Finding};
 
 /// The calls that bring a new instance up.
-const SETUP: [&str; 6] = [
+const SETUP: [&str; 7] = [
+    "admission.describe",
     "controller.describe",
     "scheduler.configure",
     "scheduler.sync",

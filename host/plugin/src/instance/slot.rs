@@ -24,6 +24,8 @@ pub(crate) trait World: Send + Sync + 'static {
     type Pre: Send + Sync;
     /// The exports of an instance.
     type Exports: Send + Sync;
+    /// Whether its instances may write objects where the bundle grants it.
+    const WRITES: bool;
     /// Finds the exports.
     fn pre(pre: InstancePre<Host>) -> wasmtime::Result<Self::Pre>;
     /// Makes an instance.
@@ -159,7 +161,7 @@ impl<W: World> Slot<W> {
 
 impl<W: World> Recipe<W> {
     async fn make(&self) -> Result<Instance<W>, Finding> {
-        let host = Host::new(self.plugin.clone()).map_err(|e| Finding::Unavailable(format!("{e:#}")))?;
+        let host = Host::new(self.plugin.clone(), W::WRITES).map_err(|e| Finding::Unavailable(format!("{e:#}")))?;
         let meter = host.meter.clone();
         let mut store = Store::new(self.ticker.engine(), host);
         store.limiter(|host| &mut host.limits);

@@ -18,6 +18,8 @@ use crate::grants::Grants;
 /// What a plugin is for, as far as this host serves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
+    /// `wit/admission.wit`
+    Admission,
     /// `wit/controller.wit`
     Controller,
     /// `wit/scheduler.wit`
@@ -29,11 +31,12 @@ pub enum Family {
 }
 
 impl Family {
-    const ALL: [Self; 4] = [Self::Controller, Self::Scheduler, Self::Network, Self::Sink];
+    const ALL: [Self; 5] = [Self::Admission, Self::Controller, Self::Scheduler, Self::Network, Self::Sink];
 
     /// The word in manifests, which is the interface's name too.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Admission => "admission",
             Self::Controller => "controller",
             Self::Scheduler => "scheduler",
             Self::Network => "network",

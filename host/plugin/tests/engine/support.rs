@@ -10,7 +10,8 @@ use gantry_plugin::family::objects::{Event, Query, Write, Written};
 use gantry_plugin::family::{Error, KindRef, ObjectRef};
 use gantry_plugin::{Bundle, Engine, EngineOptions, FaultPolicy, LoadError, Loaded, Objects};
 
-pub const FIXTURES: [&str; 4] = ["fixture-controller", "fixture-scheduler", "fixture-node", "fixture-sockets"];
+pub const FIXTURES: [&str; 5] =
+    ["fixture-admission", "fixture-controller", "fixture-scheduler", "fixture-node", "fixture-sockets"];
 
 /// The bytes of a fixture, built if its sources are newer.
 pub fn component(name: &str) -> Vec<u8> {
@@ -30,14 +31,33 @@ pub fn component(name: &str) -> Vec<u8> {
 }
 
 fn build() {
+    cargo(&["--package", "plugin-fixtures", "--examples"]);
+}
+
+fn cargo(what: &[&str]) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let done = Command::new(cargo)
         .args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2"])
-        .args(["--package", "plugin-fixtures", "--examples", "--target-dir"])
+        .args(what)
+        .arg("--target-dir")
         .arg(target())
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status();
-    assert!(done.unwrap().success(), "the fixtures do not build");
+    assert!(done.unwrap().success(), "{what:?} does not build");
+}
+
+/// The bytes of a plugin that is made with the SDK: a package's own component, or the example of the SDK of that name.
+pub fn plugin(package: &str, name: &str) -> Vec<u8> {
+    let folder = target().join("wasm32-wasip2/plugin");
+    let (what, file) = match package {
+        "gantry-sdk" => {
+            let example = name.rsplit('-').next().unwrap();
+            (vec!["--example", example], folder.join(format!("examples/{example}.wasm")))
+        }
+        _ => (vec!["--lib"], folder.join(format!("{}.wasm", name.replace('-', "_")))),
+    };
+    cargo(&[&["--package", package], what.as_slice()].concat());
+    std::fs::read(file).unwrap()
 }
 
 /// The target folder that this test runs from: `<target>/<profile>/deps/<test>`.
