@@ -19,6 +19,8 @@ pub struct User {
     /// Its groups, `system:authenticated` among them.
     pub groups: Vec<String>,
     admin: bool,
+    /// The same for reviewers of writes, made once.
+    identity: Arc<gantry_objects::User>,
 }
 
 /// The group that may do everything.
@@ -33,12 +35,19 @@ impl User {
             groups.push(EVERYONE.to_owned());
         }
         let admin = groups.iter().any(|g| g == ADMINISTRATORS);
-        Self { name: name.into(), groups, admin }
+        let name = name.into();
+        let identity = Arc::new(gantry_objects::User { name: name.clone(), groups: groups.clone() });
+        Self { name, groups, admin, identity }
     }
 
     /// Whether it is of the group that may do everything.
     pub fn is_admin(&self) -> bool {
         self.admin
+    }
+
+    /// How reviewers of writes see it.
+    pub(crate) fn identity(&self) -> &Arc<gantry_objects::User> {
+        &self.identity
     }
 
     /// Whether it is of this group.

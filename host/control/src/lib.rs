@@ -1,6 +1,7 @@
 //! The loops of the control plane: what wakes plugins, what plugins may ask for, and the mechanisms that need no
 //! policy (garbage collection, namespaces, node leases). Nothing here knows what a workload kind means.
 
+pub mod admission;
 pub mod backoff;
 pub mod bootstrap;
 pub mod definitions;

@@ -11,17 +11,18 @@ use gantry_api::{Authenticator, Limits, Options, Pki, Server, Tokens};
 use gantry_control::objects::PluginObjects;
 use gantry_control::plugins::{self, Refused};
 use gantry_control::recorder::Recorder;
-use gantry_control::{bootstrap, definitions, gc, namespaces, nodes, reconcile, recorder, scheduling};
+use gantry_control::{admission, bootstrap, definitions, gc, namespaces, nodes, reconcile, recorder, scheduling};
 use gantry_model::{Kinds, core};
 use gantry_node::cluster::{Cluster, Local};
 use gantry_objects::Objects;
+use gantry_objects::admission::Rule;
 use gantry_plugin::family::network::NodeInfo;
 use gantry_plugin::{Bundle, Engine, EngineOptions, Loaded};
 use gantry_store::{Sled, Store};
 use tokio::task::JoinSet;
 
 use crate::streams::NodeStreams;
-use crate::{kinds, records};
+use crate::{kinds, records, reviewers};
 
 /// Keys in one call of a controller.
 const BATCH: usize = 16;
@@ -70,8 +71,9 @@ impl Control {
         loops.spawn(events);
         bootstrap::run(&objects).await.context("can't make the first namespaces")?;
         plugins::restore(&objects);
-        let (loaded, refused) = load(&engine, &bundle, &settings, &objects, &recorder).await?;
+        let Plugins { loaded, refused, reviews } = load(&engine, &bundle, &settings, &objects, &recorder).await?;
         definitions::load(&objects);
+        reviewers::start(&mut loops, &bundle, &loaded, &refused, &reviews, &objects);
         let scheduler = schedule(&loaded, &objects, &recorder);
         let reconcilers = loaded.iter().filter_map(|p| reconciler(p, &objects, &recorder)).collect();
         let records = records::Records::start(&loaded, &objects);
@@ -80,6 +82,7 @@ impl Control {
             bundle: bundle.name.clone(),
             loaded: loaded.clone(),
             refused,
+            reviews,
             objects: objects.clone(),
             recorder: recorder.clone(),
         };
@@ -110,48 +113,62 @@ impl Control {
     }
 }
 
+/// What a bundle came to.
+#[derive(Default)]
+struct Plugins {
+    loaded: Vec<Arc<Loaded>>,
+    refused: Vec<Refused>,
+    /// Which writes they review.
+    reviews: reviewers::Rules,
+}
+
 async fn load(
     engine: &Engine,
     bundle: &Bundle,
     settings: &Settings,
     objects: &Objects,
     recorder: &Recorder,
-) -> Result<(Vec<Arc<Loaded>>, Vec<Refused>)> {
+) -> Result<Plugins> {
     let loads = bundle.plugins.iter().map(|entry| {
         let seen = PluginObjects::new(objects.clone(), recorder.clone(), &entry.name);
         engine.load_one(entry, &settings.folders, Arc::new(seen))
     });
-    let (mut loaded, mut refused) = (Vec::new(), Vec::new());
+    let mut plugins = Plugins::default();
     for outcome in futures::future::join_all(loads).await {
         match outcome {
             Ok(plugin) => {
-                if let Err(why) = try_out(&plugin).await {
-                    let (file, name) = (settings.bundle.display(), plugin.name().to_owned());
-                    if plugin.entry().required {
-                        bail!("bundle {file}: plugin {name}: {why}");
+                let name = plugin.name().to_owned();
+                let rules = match try_out(&plugin).await {
+                    Ok(rules) => rules,
+                    Err(why) if plugin.entry().required => {
+                        bail!("bundle {}: plugin {name}: {why}", settings.bundle.display());
                     }
-                    tracing::warn!(plugin = name, why, "running without a plugin");
-                    refused.push(Refused { name, why });
-                    continue;
-                }
+                    Err(why) => {
+                        tracing::warn!(plugin = name, why, "running without a plugin");
+                        plugins.refused.push(Refused { name, why });
+                        continue;
+                    }
+                };
+                plugins.reviews.insert(name, rules);
                 plugins::forget(objects, plugin.name());
                 kinds::declare(objects.kinds(), &plugin)?;
                 tracing::info!(plugin = plugin.name(), version = plugin.version(), digest = plugin.digest(), "loaded");
-                loaded.push(Arc::new(plugin));
+                plugins.loaded.push(Arc::new(plugin));
             }
             Err(error) if error.required => bail!("bundle {}: {error}", settings.bundle.display()),
             Err(error) => {
                 tracing::warn!(%error, "running without a plugin");
-                refused.push(Refused { name: error.plugin.clone(), why: error.to_string() });
+                plugins.refused.push(Refused { name: error.plugin.clone(), why: error.to_string() });
             }
         }
     }
-    Ok((loaded, refused))
+    Ok(plugins)
 }
 
 /// Whether a plugin can begin with its configuration and grants: what it would refuse later is refused at the start. A
-/// fault is no answer; the loops try again and report it.
-async fn try_out(plugin: &Loaded) -> Result<(), String> {
+/// fault is no answer; the loops try again and report it. Only what a plugin reviews must be known before the first write:
+/// the answer.
+async fn try_out(plugin: &Loaded) -> Result<Vec<Rule>, String> {
     let said = |error: gantry_plugin::family::Error| error.message;
     if let Some(controller) = plugin.controller()
         && let Ok(answer) = controller.describe().await
@@ -168,7 +185,10 @@ async fn try_out(plugin: &Loaded) -> Result<(), String> {
     {
         answer.map_err(said)?;
     }
-    Ok(())
+    match plugin.admission() {
+        Some(admission) => admission::rules(&*admission).await.map_err(|error| error.to_string()),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// A node that any network can serve: only the configuration is tried on it.

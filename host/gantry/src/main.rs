@@ -8,6 +8,7 @@ mod kinds;
 mod logging;
 mod node;
 mod records;
+mod reviewers;
 mod streams;
 mod telemetry;
 mod up;

@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use gantry_model::key::Resource;
-use gantry_model::{Draft, Key, Record, Status};
+use gantry_model::{Draft, Key, Kind, Record, Status};
 use gantry_store::{Error, Expect, Op, Write};
 use serde_json::{Map, Value, json};
 
+use crate::admission::{self, Operation, Subject};
 use crate::next::ATTEMPTS;
+use crate::options::User;
 use crate::verbs::Objects;
 use crate::{fault, metadata, special};
 
 /// A pod and the node that it is to run on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Binding<'a> {
     /// The pod's namespace.
     pub namespace: &'a str,
@@ -25,6 +27,10 @@ pub struct Binding<'a> {
     pub revision: Option<u64>,
     /// The node's name.
     pub node: &'a str,
+    /// On whose behalf; `None`: the host's own.
+    pub user: Option<&'a Arc<User>>,
+    /// Do everything but the write.
+    pub dry_run: bool,
 }
 
 impl Binding<'_> {
@@ -57,6 +63,10 @@ pub(crate) async fn bind(objects: &Objects, binding: &Binding<'_>) -> Result<Arc
         let mut object = pod.value();
         special::set(&mut object, "spec", "nodeName", json!(binding.node));
         scheduled(&mut object);
+        review(objects, &kind, &pod, &object, binding).await?;
+        if binding.dry_run {
+            return Ok(pod);
+        }
         let draft = Draft::new(key.clone(), object, &kind.selectable_fields);
         let write = Write { key: key.clone(), expect: Expect::Revision(pod.revision), op: Op::Put(draft) };
         match objects.store().write(write).await {
@@ -66,6 +76,34 @@ pub(crate) async fn bind(objects: &Objects, binding: &Binding<'_>) -> Result<Arc
         }
     }
     Err(fault::modified(&kind, binding.name))
+}
+
+/// Asks reviewers, of whom there are none as a rule. Their warnings have nowhere to go: a binding answers with no object.
+async fn review(
+    objects: &Objects,
+    kind: &Kind,
+    pod: &Record,
+    bound: &Value,
+    binding: &Binding<'_>,
+) -> Result<(), Status> {
+    let mut subject = Subject {
+        operation: Operation::Update,
+        kind,
+        subresource: "binding",
+        namespace: binding.namespace,
+        name: binding.name,
+        user: binding.user,
+        dry_run: binding.dry_run,
+        old: None,
+    };
+    if !admission::wanted(objects, &subject) {
+        return Ok(());
+    }
+    let (mut old, mut new) = (pod.value(), bound.clone());
+    admission::strip(&mut old);
+    admission::strip(&mut new);
+    subject.old = Some(&old);
+    admission::judge(objects, &subject, Some(&new), &mut Vec::new()).await
 }
 
 /// Sets the condition that says the pod has a node.

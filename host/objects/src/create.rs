@@ -9,6 +9,7 @@ use gantry_model::{Draft, Key, Kind, Record, Status};
 use gantry_store::{Error, Expect, Op, Write};
 use serde_json::{Value, json};
 
+use crate::admission::{self, Operation, Subject};
 use crate::next::writer;
 use crate::options::{WriteOptions, Written};
 use crate::special::{self, Special};
@@ -31,7 +32,7 @@ pub(crate) async fn create(
     applied: Option<Applied>,
 ) -> Result<Written, Status> {
     let mut warnings = Vec::new();
-    let base = prepare(objects, kind, namespace, &mut object, options, applied, &mut warnings)?;
+    let base = prepare(objects, kind, namespace, &mut object, options, applied, &mut warnings).await?;
     let namespace = if kind.namespaced() { namespace } else { "" };
     for _ in 0..NAMES {
         let key = Key::new(kind.resource(), namespace, metadata::text(&object, "name"));
@@ -59,7 +60,7 @@ pub(crate) async fn create(
 }
 
 /// Makes the object ready to be written. The answer is the base of its name, if the name was generated.
-fn prepare(
+async fn prepare(
     objects: &Objects,
     kind: &Kind,
     namespace: &str,
@@ -99,6 +100,17 @@ fn prepare(
         false => Vec::new(),
     };
     conform::complete(kinds, kind, object, None, causes)?;
+    let subject = Subject {
+        operation: Operation::Create,
+        kind,
+        subresource: "",
+        namespace,
+        name: &name,
+        user: options.user.as_ref(),
+        dry_run: options.dry_run,
+        old: None,
+    };
+    admission::admit(objects, &subject, object, warnings).await?;
     let managed = managed.unwrap_or_else(|| owned_by_maker(&schema, object, &writer));
     managed.put(object);
     Ok(base)

@@ -8,6 +8,7 @@ use gantry_store::{Expect, Op, Write};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::admission::{self, Operation, Subject};
 use crate::next::ATTEMPTS;
 use crate::options::{DeleteOptions, Propagation, Written};
 use crate::special::{self, Special};
@@ -30,12 +31,41 @@ pub(crate) async fn delete(
     for _ in 0..ATTEMPTS {
         let record = objects.get(kind, namespace, name)?;
         metadata::precondition(kind, &record, &options.preconditions)?;
+        let warnings = review(objects, kind, &record, options).await?;
         match step(objects, kind, record, options).await {
             Err(status) if status.reason == Reason::Conflict => {}
-            other => return other,
+            Err(status) => return Err(status),
+            Ok(written) => return Ok(Written { warnings, ..written }),
         }
     }
     Err(fault::modified(kind, name))
+}
+
+/// What reviewers have to say.
+async fn review(
+    objects: &Objects,
+    kind: &Kind,
+    record: &Record,
+    options: &DeleteOptions,
+) -> Result<Vec<String>, Status> {
+    let mut subject = Subject {
+        operation: Operation::Delete,
+        kind,
+        subresource: "",
+        namespace: &record.meta.namespace,
+        name: &record.meta.name,
+        user: options.user.as_ref(),
+        dry_run: options.dry_run,
+        old: None,
+    };
+    let mut warnings = Vec::new();
+    if admission::wanted(objects, &subject) {
+        let mut old = record.value();
+        admission::strip(&mut old);
+        subject.old = Some(&old);
+        admission::judge(objects, &subject, None, &mut warnings).await?;
+    }
+    Ok(warnings)
 }
 
 /// What a deletion does to an object as it is now.

@@ -2,6 +2,7 @@
 //! (HTTP clients, plugins, the node agent). Defaulting, validation, managed fields, generations, finalizers, graceful
 //! deletion and preconditions happen here and nowhere else.
 
+pub mod admission;
 mod bind;
 mod conform;
 mod create;
@@ -23,8 +24,8 @@ mod watch;
 
 pub use bind::Binding;
 pub use options::{
-    DeleteOptions, FieldValidation, List, ListOptions, Patch, Preconditions, Propagation, Subresource, WatchOptions,
-    WriteOptions, Written,
+    DeleteOptions, FieldValidation, List, ListOptions, Patch, Preconditions, Propagation, Subresource, User,
+    WatchOptions, WriteOptions, Written,
 };
 pub use scale::scale_of;
 pub use verbs::{Change, Objects};

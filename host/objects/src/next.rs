@@ -9,6 +9,7 @@ use gantry_model::{Draft, Kind, Record, Status};
 use gantry_store::{Expect, Op, Write};
 use serde_json::{Map, Value, json};
 
+use crate::admission::{self, Operation, Subject};
 use crate::options::{Subresource, WriteOptions, Written};
 use crate::special::Special;
 use crate::verbs::Objects;
@@ -37,17 +38,13 @@ pub(crate) struct Next {
 
 /// Who writes here.
 pub(crate) fn writer<'a>(options: &'a WriteOptions, api_version: &'a str, now: &'a str) -> Writer<'a> {
-    let subresource = match options.subresource {
-        Subresource::None => "",
-        Subresource::Status => "status",
-        Subresource::Scale => "scale",
-    };
+    let subresource = options.subresource.name();
     let manager = if options.manager.is_empty() { "unknown" } else { &options.manager };
     Writer { manager, subresource, api_version, now }
 }
 
 /// Works out the next state. `old` is the stored object, `new` what the writer wants it to be.
-pub(crate) fn next(
+pub(crate) async fn next(
     objects: &Objects,
     kind: &Kind,
     record: &Record,
@@ -75,8 +72,8 @@ pub(crate) fn next(
     let mut warnings = Vec::new();
     let schema = Schema::of(objects.kinds(), kind);
     let change = match options.subresource {
-        Subresource::Status => status(objects, kind, &schema, old, new, options, &mut warnings)?,
-        _ => whole(objects, kind, &schema, old, new, options, &mut warnings)?,
+        Subresource::Status => status(objects, kind, &schema, old, new, options, &mut warnings).await?,
+        _ => whole(objects, kind, &schema, old, new, options, &mut warnings).await?,
     };
     let (api_version, now) = (kind.api_version(), metadata::time(jiff::Timestamp::now()));
     let managed = match by {
@@ -100,7 +97,7 @@ struct Changed {
 }
 
 /// The whole object but its status, which has its own subresource.
-fn whole(
+async fn whole(
     objects: &Objects,
     kind: &Kind,
     schema: &Schema,
@@ -122,6 +119,7 @@ fn whole(
         return Ok(Changed { object: new, changed: false, diff: Diff::default() });
     }
     conform::complete(kinds, kind, &mut new, Some(&old), causes)?;
+    admission::admit(objects, &subject(kind, &old, options), &mut new, warnings).await?;
     if metadata::counts_generations(kind) && wants_change(kind, &old, &new) {
         let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
         metadata::of(&mut new)?.insert("generation".to_owned(), json!(generation + 1));
@@ -131,7 +129,7 @@ fn whole(
 }
 
 /// The status alone.
-fn status(
+async fn status(
     objects: &Objects,
     kind: &Kind,
     schema: &Schema,
@@ -143,6 +141,12 @@ fn status(
     let name = metadata::text(&old, "name").to_owned();
     let wanted = new.get_mut("status").map(Value::take).unwrap_or_default();
     let wanted = conform::status(objects.kinds(), kind, &name, wanted, options.validation, warnings)?;
+    let subject = subject(kind, &old, options);
+    if admission::wanted(objects, &subject) {
+        let mut new = old.clone();
+        carry(&part("status", wanted.clone()), &mut new, &["status"]);
+        admission::judge(objects, &subject, Some(&new), warnings).await?;
+    }
     let before = part("status", old.as_object_mut().and_then(|map| map.remove("status")).unwrap_or_default());
     let after = part("status", wanted);
     let (changed, diff) = (before != after, managed::diff(schema, &before, &after));
@@ -150,6 +154,20 @@ fn status(
         object.extend(after);
     }
     Ok(Changed { object: old, changed, diff })
+}
+
+/// An update as reviewers are to see it.
+fn subject<'a>(kind: &'a Kind, old: &'a Value, options: &'a WriteOptions) -> Subject<'a> {
+    Subject {
+        operation: Operation::Update,
+        kind,
+        subresource: options.subresource.name(),
+        namespace: metadata::text(old, "namespace"),
+        name: metadata::text(old, "name"),
+        user: options.user.as_ref(),
+        dry_run: options.dry_run,
+        old: Some(old),
+    }
 }
 
 /// An object with one field, or none if it is null.

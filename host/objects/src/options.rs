@@ -29,6 +29,17 @@ pub enum Subresource {
     Scale,
 }
 
+impl Subresource {
+    /// The word in paths; empty for the object itself.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Subresource::None => "",
+            Subresource::Status => "status",
+            Subresource::Scale => "scale",
+        }
+    }
+}
+
 /// What must hold of the object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preconditions {
@@ -38,11 +49,22 @@ pub struct Preconditions {
     pub resource_version: Option<String>,
 }
 
+/// Who asks, as reviewers see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// Its groups.
+    pub groups: Vec<String>,
+}
+
 /// Options of create, update and patch.
 #[derive(Clone, Debug, Default)]
 pub struct WriteOptions {
     /// Who writes, for `managedFields`: a field manager's name (`kubectl`, `plugin:controller-workloads`).
     pub manager: String,
+    /// On whose behalf; `None`: the host's own.
+    pub user: Option<Arc<User>>,
     /// Do everything but the write.
     pub dry_run: bool,
     /// For unknown fields.
@@ -83,6 +105,8 @@ pub enum Propagation {
 /// Options of delete.
 #[derive(Clone, Debug, Default)]
 pub struct DeleteOptions {
+    /// On whose behalf; `None`: the host's own.
+    pub user: Option<Arc<User>>,
     /// For dependents.
     pub propagation: Propagation,
     /// Seconds; `None`: the object's own.

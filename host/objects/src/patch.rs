@@ -32,7 +32,7 @@ pub(crate) async fn patch(
         let mut new = old.clone();
         // A patch that names a resourceVersion fails in `next` once that is not the newest any more.
         change(objects.kinds(), kind, &mut new, patch)?;
-        let next = next::next(objects, kind, &record, old, new, options, By::Update)?;
+        let next = next::next(objects, kind, &record, old, new, options, By::Update).await?;
         match next::put(objects, kind, record, next, options).await {
             Err(status) if status.reason == Reason::Conflict => {}
             other => return other,
@@ -151,7 +151,7 @@ async fn apply_to(
     };
     let (mut new, managed) = applied.map_err(|conflicts| Lost::For(refused(&conflicts)))?;
     last_applied::renew(&mut new, &live, &writer, again);
-    let next = next::next(objects, kind, &record, old, new, options, By::Apply(managed)).map_err(Lost::For)?;
+    let next = next::next(objects, kind, &record, old, new, options, By::Apply(managed)).await.map_err(Lost::For)?;
     next::put(objects, kind, record, next, options).await.map_err(|status| match status.reason {
         Reason::Conflict => Lost::Race,
         _ => Lost::For(status),

@@ -85,7 +85,7 @@ async fn change(
         same_object(kind, &record, &scale)?;
         let mut new = old.clone();
         set(&mut new, path, json!(replicas(name, &scale)?));
-        let next = next::next(objects, kind, &record, old, new, options, By::Update)?;
+        let next = next::next(objects, kind, &record, old, new, options, By::Update).await?;
         let named = !matches!(metadata::text(&scale, "resourceVersion"), "" | "0");
         match next::put(objects, kind, record, next, options).await {
             Err(status) if status.reason == Reason::Conflict && !named => {}

@@ -30,7 +30,7 @@ pub(crate) async fn update(
         let record = objects.get(kind, namespace, name)?;
         let new = if once { object.take() } else { object.clone() };
         let Some(new) = new else { break };
-        let next = next::next(objects, kind, &record, record.value(), new, options, By::Update)?;
+        let next = next::next(objects, kind, &record, record.value(), new, options, By::Update).await?;
         match next::put(objects, kind, record, next, options).await {
             Err(status) if status.reason == Reason::Conflict && !once => {}
             other => return other,

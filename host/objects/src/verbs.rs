@@ -1,11 +1,12 @@
 //! The verbs.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use gantry_model::{Key, Kind, Kinds, Record, Status};
 use gantry_store::Store;
 use serde_json::Value;
 
+use crate::admission::Reviewer;
 use crate::bind::{self, Binding};
 use crate::options::{DeleteOptions, List, ListOptions, Patch, Subresource, WatchOptions, WriteOptions, Written};
 use crate::watch::Changes;
@@ -16,6 +17,7 @@ use crate::{create, delete, list, patch, scale, update};
 pub struct Objects {
     store: Arc<dyn Store>,
     kinds: Kinds,
+    reviewers: Arc<OnceLock<Vec<Arc<dyn Reviewer>>>>,
 }
 
 /// A change as a watcher with selectors sees it.
@@ -32,12 +34,23 @@ pub enum Change {
 impl Objects {
     /// Objects of these kinds in this store.
     pub fn new(store: Arc<dyn Store>, kinds: Kinds) -> Self {
-        Self { store, kinds }
+        Self { store, kinds, reviewers: Arc::default() }
     }
 
     /// The kinds known.
     pub fn kinds(&self) -> &Kinds {
         &self.kinds
+    }
+
+    /// Lets these look at every write from now on, changes in this order. Only the first call counts; until then nobody
+    /// looks.
+    pub fn reviewed_by(&self, reviewers: Vec<Arc<dyn Reviewer>>) {
+        let _ = self.reviewers.set(reviewers);
+    }
+
+    /// Who looks at writes.
+    pub(crate) fn reviewers(&self) -> &[Arc<dyn Reviewer>] {
+        self.reviewers.get().map_or(&[], Vec::as_slice)
     }
 
     /// The store below, for loops that watch whole resources.

@@ -102,6 +102,7 @@ impl Call<'_> {
             options.propagation = Propagation::Orphan;
         }
         options.dry_run |= self.query.dry_run()?;
+        options.user = Some(self.user.identity().clone());
         Ok(options)
     }
 }
@@ -124,6 +125,7 @@ pub(crate) fn options_of(object: &Value) -> Result<DeleteOptions, Status> {
         grace_seconds: body.grace_period_seconds.map(grace).transpose()?,
         preconditions: Preconditions { uid: preconditions.uid, resource_version: preconditions.resource_version },
         dry_run: dry_run(&body.dry_run.unwrap_or_default())?,
+        user: None,
     })
 }
 

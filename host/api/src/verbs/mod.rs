@@ -130,7 +130,7 @@ impl Call<'_> {
         match (kind.plural.as_str(), self.target.subresource, self.verb) {
             ("pods", "log", "get") => self.pod_log().await,
             ("pods", "exec" | "attach", "get" | "create") => self.pod_exec(head, body).await,
-            ("pods", "binding", "create") => self.pod_bind(kind, &head, body).await,
+            ("pods", "binding", "create") => self.pod_bind(&head, body).await,
             ("pods", "eviction", "create") => self.pod_evict(kind, &head, body).await,
             ("pods", "ephemeralcontainers", "get") => self.get(kind, &head.headers),
             ("namespaces", "finalize", "update") => self.finalize(kind, &head, body).await,

@@ -81,7 +81,7 @@ impl Call<'_> {
     }
 
     /// Puts a pod on a node, once.
-    pub(crate) async fn pod_bind(&self, kind: &Arc<Kind>, head: &Parts, body: Incoming) -> Result<Response, Status> {
+    pub(crate) async fn pod_bind(&self, head: &Parts, body: Incoming) -> Result<Response, Status> {
         let mut binding = body::object(Media::of(&head.headers)?, &self.body(head, body).await?)?;
         expect_type(&mut binding, "v1", "Binding")?;
         let node = binding.pointer("/target/name").and_then(Value::as_str).unwrap_or_default();
@@ -92,12 +92,9 @@ impl Call<'_> {
         }
         let uid = binding.pointer("/metadata/uid").and_then(Value::as_str).filter(|uid| !uid.is_empty());
         let (namespace, name) = (&*self.target.namespace, &*self.target.name);
-        let binding = Binding { namespace, name, uid, revision: None, node };
-        if self.query.dry_run()? {
-            binding.check(&*self.app.objects.get(kind, namespace, name)?)?;
-        } else {
-            self.app.objects.bind(&binding).await?;
-        }
+        let (user, dry_run) = (Some(self.user.identity()), self.query.dry_run()?);
+        let binding = Binding { namespace, name, uid, revision: None, node, user, dry_run };
+        self.app.objects.bind(&binding).await?;
         Ok(reply::value(StatusCode::CREATED, &success(json!({}))))
     }
 
@@ -110,6 +107,7 @@ impl Call<'_> {
             _ => Default::default(),
         };
         options.dry_run |= self.query.dry_run()?;
+        options.user = Some(self.user.identity().clone());
         self.app.objects.delete(kind, &self.target.namespace, &self.target.name, &options).await?;
         Ok(reply::value(StatusCode::CREATED, &success(json!({}))))
     }

@@ -115,6 +115,7 @@ impl Call<'_> {
         };
         Ok(WriteOptions {
             manager: manager(self.query.get("fieldManager"), head)?,
+            user: Some(self.user.identity().clone()),
             dry_run: self.query.dry_run()?,
             validation,
             force: self.query.flag("force")?,

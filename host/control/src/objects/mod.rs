@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use gantry_model::selector::{FieldSelector, LabelSelector};
 use gantry_model::{Kind, Record};
-use gantry_objects::{DeleteOptions, ListOptions, Objects, Patch, Preconditions, WriteOptions};
+use gantry_objects::{DeleteOptions, ListOptions, Objects, Patch, Preconditions, User, WriteOptions};
 use gantry_plugin::family::objects::{
     Deletion, Event, EventType, Patch as PatchWrite, Precondition, Propagation, Query, Subresource, Write, Written,
 };
@@ -28,12 +28,15 @@ pub struct PluginObjects {
     objects: Objects,
     recorder: Recorder,
     plugin: String,
+    /// How reviewers see it.
+    user: Arc<User>,
 }
 
 impl PluginObjects {
     /// For the plugin of this name, which becomes the field manager of its writes.
     pub fn new(objects: Objects, recorder: Recorder, plugin: &str) -> Self {
-        Self { objects, recorder, plugin: plugin.to_owned() }
+        let user = User { name: format!("gantry:plugin:{plugin}"), groups: vec!["gantry:plugins".to_owned()] };
+        Self { objects, recorder, plugin: plugin.to_owned(), user: Arc::new(user) }
     }
 
     fn kind(&self, kind: &KindRef) -> Result<Arc<Kind>, Error> {
@@ -44,6 +47,7 @@ impl PluginObjects {
     fn options(&self, subresource: Subresource, require: Precondition) -> WriteOptions {
         WriteOptions {
             manager: self.plugin.clone(),
+            user: Some(self.user.clone()),
             subresource: match subresource {
                 Subresource::None => gantry_objects::Subresource::None,
                 Subresource::Status => gantry_objects::Subresource::Status,
@@ -124,6 +128,7 @@ impl PluginObjects {
             },
             grace_seconds: deletion.grace_seconds.map(i64::from),
             preconditions: preconditions(deletion.require),
+            user: Some(self.user.clone()),
             dry_run: false,
         };
         let ObjectRef { namespace, name, .. } = &deletion.target;

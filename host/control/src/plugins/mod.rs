@@ -4,13 +4,14 @@
 mod idle;
 mod object;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_model::kind::Origin;
 use gantry_model::status::Reason;
 use gantry_model::{Kind, Record, Status};
+use gantry_objects::admission::Rule;
 use gantry_objects::{DeleteOptions, Objects, Patch, Subresource, WriteOptions};
 use gantry_plugin::Loaded;
 use gantry_store::Range;
@@ -41,6 +42,8 @@ pub struct Options {
     pub loaded: Vec<Arc<Loaded>>,
     /// Plugins that do not, and need not.
     pub refused: Vec<Refused>,
+    /// Which writes the plugins that run review, by plugin.
+    pub reviews: HashMap<String, Vec<Rule>>,
     /// The objects.
     pub objects: Objects,
     /// For faults, and for objects that nobody acts on.
@@ -65,6 +68,14 @@ pub fn restore(objects: &Objects) {
 fn declared(plugin: &Record) -> Vec<Kind> {
     let declared = plugin.value().pointer(object::DECLARED).cloned().unwrap_or_default();
     serde_json::from_value(declared).unwrap_or_default()
+}
+
+/// Which writes a plugin reviewed when it ran last. They are not let through unseen because it can't be loaded now.
+pub fn remembered(objects: &Objects, plugin: &str) -> Vec<Rule> {
+    let kind = objects.kinds().by_kind(GROUP, "Plugin");
+    let record = kind.and_then(|kind| objects.get(&kind, "", plugin).ok());
+    let rules = record.and_then(|record| record.value().pointer(object::REVIEWS).cloned());
+    rules.and_then(|rules| serde_json::from_value(rules).ok()).unwrap_or_default()
 }
 
 /// Forgets the kinds of one plugin, because it declares them anew.
@@ -95,7 +106,7 @@ struct Keeper {
 impl Keeper {
     async fn all(&self) {
         for plugin in &self.options.loaded {
-            self.write(plugin.name(), object::spec(&self.options.bundle, plugin), object::status(plugin)).await;
+            self.write(plugin.name(), object::spec(&self.options.bundle, plugin), self.status(plugin)).await;
         }
         for Refused { name, why } in &self.options.refused {
             let status = json!({"phase": "Failed", "message": why});
@@ -103,6 +114,11 @@ impl Keeper {
         }
         self.absent().await;
         self.bundle().await;
+    }
+
+    fn status(&self, plugin: &Loaded) -> Value {
+        let reviews = self.options.reviews.get(plugin.name()).map_or(&[][..], Vec::as_slice);
+        object::status(plugin, reviews)
     }
 
     /// Plugins that ran once and are not in the bundle any more: removed, unless objects of their kinds are left.
@@ -182,7 +198,7 @@ impl Keeper {
                     self.options.recorder.tell(about, Severity::Warning, MANAGER, "PluginFault", fault.to_string());
                 }
             }
-            self.write(plugin.name(), json!({}), object::status(&plugin)).await;
+            self.write(plugin.name(), json!({}), self.status(&plugin)).await;
             tokio::time::sleep(PACE).await;
         }
     }

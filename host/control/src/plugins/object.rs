@@ -1,10 +1,14 @@
 //! A loaded plugin as an object.
 
+use gantry_objects::admission::Rule;
 use gantry_plugin::{Loaded, State};
 use serde_json::{Value, json};
 
 /// Where the kinds that a plugin declared are kept, so that they outlive it.
 pub(super) const DECLARED: &str = "/status/declared";
+
+/// Where its rules of review are kept, for a start at which it can't be loaded.
+pub(super) const REVIEWS: &str = "/status/reviews";
 
 pub(super) fn spec(bundle: &str, plugin: &Loaded) -> Value {
     let entry = plugin.entry();
@@ -17,7 +21,7 @@ pub(super) fn spec(bundle: &str, plugin: &Loaded) -> Value {
     })
 }
 
-pub(super) fn status(plugin: &Loaded) -> Value {
+pub(super) fn status(plugin: &Loaded, reviews: &[Rule]) -> Value {
     let manifest = plugin.manifest();
     let health = plugin.health();
     let (phase, well) = match health.state {
@@ -40,6 +44,7 @@ pub(super) fn status(plugin: &Loaded) -> Value {
         "families": manifest.families.iter().map(|family| family.name()).collect::<Vec<_>>(),
         "kinds": manifest.kinds.iter().map(|kind| kind.resource().to_string()).collect::<Vec<_>>(),
         "declared": manifest.kinds,
+        "reviews": reviews,
         "phase": phase,
         "message": message,
         "calls": health.calls,

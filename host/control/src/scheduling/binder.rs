@@ -34,8 +34,13 @@ impl Binder {
     pub(super) fn start(&mut self, record: &Record, attempt: u64, node: String) {
         let (objects, key, uid) = (self.objects.clone(), record.key.clone(), record.meta.uid.clone());
         self.running.spawn(async move {
-            let binding =
-                Binding { namespace: &key.namespace, name: &key.name, uid: Some(&uid), revision: None, node: &node };
+            let binding = Binding {
+                namespace: &key.namespace,
+                name: &key.name,
+                uid: Some(&uid),
+                node: &node,
+                ..Binding::default()
+            };
             let outcome = objects.bind(&binding).await;
             Bound { key, uid, attempt, outcome }
         });

@@ -181,7 +181,7 @@ async fn somebody_elses_binding_wins_and_counts_once() {
         let name = format!("p{n}");
         let record = world.pod(&name, "100m").await;
         let (uid, revision) = (Some(record.meta.uid.as_str()), None);
-        let binding = Binding { namespace: "a", name: &name, uid, revision, node: "n1" };
+        let binding = Binding { namespace: "a", name: &name, uid, revision, node: "n1", ..Binding::default() };
         // Whoever comes second is refused.
         let _ = world.objects.bind(&binding).await;
         if n % 3 == 0 {

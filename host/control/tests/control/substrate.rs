@@ -139,6 +139,7 @@ async fn a_definition_of_a_kind_that_is_taken_is_refused() {
 
 fn plugin_options(world: &World, refused: Vec<Refused>) -> plugins::Options {
     plugins::Options {
+        reviews: Default::default(),
         bundle: "test".into(),
         loaded: Vec::new(),
         refused,

@@ -67,6 +67,7 @@ fn plugin() -> Value {
         "description": text("What the plugin says it is."),
         "families": texts("What the plugin is for."),
         "kinds": texts("The kinds that it declares."),
+        "reviews": { "type": "array", "items": free("One rule."), "description": "Which writes it reviews." },
         "phase": text("Pending, Ready, Degraded or Failed."),
         "message": text("Why it is so, for people."),
         "calls": number("Calls since it was loaded."),

@@ -32,7 +32,7 @@ async fn pods_on_nodes_get_time_which_only_gets_shorter() {
     assert!(world.delete("pods", "idle", &DeleteOptions::default()).await.unwrap().removed);
 
     world.create("pods", pod("p")).await.unwrap();
-    let binding = Binding { namespace: "a", name: "p", uid: None, revision: None, node: "n" };
+    let binding = Binding { namespace: "a", name: "p", uid: None, revision: None, node: "n", ..Binding::default() };
     world.objects.bind(&binding).await.unwrap();
     let marked = world.delete("pods", "p", &DeleteOptions::default()).await.unwrap();
     assert!(!marked.removed);

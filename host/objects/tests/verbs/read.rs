@@ -72,7 +72,7 @@ async fn watchers_see_what_their_selectors_let_through() {
     let mut all = world.objects.watch(&kind, &WatchOptions::default()).unwrap();
     assert!(matches!(&all.next().await.unwrap()[..], [Change::Added(r)] if r.meta.name == "old"));
     world.create("pods", pod("p")).await.unwrap();
-    let binding = Binding { namespace: "a", name: "p", uid: None, revision: None, node: "n" };
+    let binding = Binding { namespace: "a", name: "p", uid: None, revision: None, node: "n", ..Binding::default() };
     world.objects.bind(&binding).await.unwrap();
     let label = Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
     world.patch("pods", "p", label, &write()).await.unwrap();

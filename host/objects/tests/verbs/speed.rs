@@ -25,7 +25,8 @@ async fn speed_of_pod_writes() {
         let objects = world.objects.clone();
         async move {
             let name = format!("p{n}");
-            let binding = Binding { namespace: "a", name: &name, uid: None, revision: None, node: "n" };
+            let binding =
+                Binding { namespace: "a", name: &name, uid: None, revision: None, node: "n", ..Binding::default() };
             drop(objects.bind(&binding).await.unwrap());
         }
     })

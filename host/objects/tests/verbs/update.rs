@@ -145,7 +145,7 @@ async fn scaling_touches_replicas_only() {
 async fn a_pod_is_bound_once() {
     let world = World::new().await;
     let pod = world.create("pods", pod("p")).await.unwrap().record;
-    let binding = Binding { namespace: "a", name: "p", uid: Some(&pod.meta.uid), revision: None, node: "n1" };
+    let binding = Binding { namespace: "a", name: "p", uid: Some(&pod.meta.uid), node: "n1", ..Binding::default() };
     let stale = Binding { revision: Some(pod.revision + 1), ..binding };
     assert_eq!(world.objects.bind(&stale).await.unwrap_err().reason.code(), 409);
     let other = Binding { uid: Some("other"), ..binding };
