@@ -74,6 +74,18 @@ impl Kubectl {
         Self { namespace: Some(namespace.to_owned()), ..self.clone() }
     }
 
+    /// The oldest and the newest of this machine, with the same kubeconfig and namespace.
+    pub fn extremes(&self) -> Vec<Self> {
+        let all = installed();
+        let ends = [all.first_key_value(), all.last_key_value()];
+        let other = |(version, binary): (&Version, &PathBuf)| Self {
+            version: *version,
+            binary: binary.clone(),
+            ..self.clone()
+        };
+        ends.into_iter().flatten().map(other).collect()
+    }
+
     pub fn version(&self) -> Version {
         self.version
     }

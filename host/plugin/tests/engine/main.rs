@@ -1,4 +1,5 @@
 //! The engine with real components. Fixtures are under `tests/fixtures/`; which test claims which:
+//! - `fixture-admission`: `admission`
 //! - `fixture-controller`: `controller`, `containment`
 //! - `fixture-controller` of contract 0.0.9, without its export, under another name: `loading`
 //! - `fixture-scheduler`: `scheduler`
@@ -8,9 +9,11 @@
 // A helper that fails fails its test.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod admission;
 mod containment;
 mod controller;
 mod loading;
 mod node;
 mod scheduler;
+mod suite;
 mod support;
