@@ -14,6 +14,7 @@ use gantry_control::recorder::Recorder;
 use gantry_control::{admission, bootstrap, definitions, gc, namespaces, nodes, reconcile, recorder, scheduling};
 use gantry_model::{Kinds, core};
 use gantry_node::cluster::{Cluster, Local};
+use gantry_node::records::Outlet;
 use gantry_objects::Objects;
 use gantry_objects::admission::Rule;
 use gantry_plugin::family::network::NodeInfo;
@@ -98,6 +99,11 @@ impl Control {
     /// The plugins that run.
     pub fn loaded(&self) -> &[Arc<Loaded>] {
         &self.loaded
+    }
+
+    /// Where a node in this process hands its log lines over.
+    pub fn outlets(&self) -> Vec<Arc<dyn Outlet>> {
+        self.records.outlets()
     }
 
     /// Stops the loops, then the store.

@@ -3,14 +3,17 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use gantry_node::agent::{Agent, Handle, Options};
 use gantry_node::cluster::Recorder;
 use gantry_node::containerd::{self, Containerd};
+use gantry_node::logs::Notices;
 use gantry_node::network::{self, Absent, Plugged, PodNetwork};
 use gantry_node::node::{Description, Machine, Reserved};
+use gantry_node::records;
 use gantry_node::runtime::Runtime;
 use gantry_plugin::family::network::NodeInfo;
 use serde::{Deserialize, Serialize};
@@ -47,12 +50,22 @@ pub struct NodeArgs {
     /// Most pods at once.
     #[arg(long, default_value_t = PODS, value_name = "COUNT")]
     pub max_pods: u32,
+    /// Bytes after which a container's log file is rotated.
+    #[arg(long, default_value_t = 10 << 20, value_name = "BYTES")]
+    pub log_max_bytes: u64,
+    /// Log files that are kept of a container, the one being written included.
+    #[arg(long, default_value_t = 5, value_name = "COUNT")]
+    pub log_max_files: u32,
+    /// How long the logs of a deleted pod stay for sinks that do not have them yet, in seconds.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub log_grace: u64,
 }
 
 impl NodeArgs {
     /// How containerd is reached.
-    pub fn runtime(&self, data: &Path) -> containerd::Options {
+    pub fn runtime(&self, data: &Path, notices: &Notices) -> containerd::Options {
         containerd::Options {
+            notices: notices.clone(),
             socket: self.containerd.clone(),
             namespace: self.containerd_namespace.clone(),
             state: run_dir(data).join("runtime"),
@@ -75,6 +88,7 @@ pub fn run_dir(data: &Path) -> PathBuf {
 /// A running node.
 pub struct Node {
     agent: Handle,
+    records: records::Handle,
     events: JoinHandle<()>,
 }
 
@@ -84,12 +98,15 @@ impl Node {
         let folder = data.join("node");
         std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
         let machine = Machine::probe(&folder, args.max_pods).context("can't read what this machine has")?;
-        let runtime = Arc::new(Containerd::connect(args.runtime(data)).await?);
+        let notices = Notices::default();
+        let runtime = Arc::new(Containerd::connect(args.runtime(data, &notices)).await?);
         for archive in &args.import {
             let names = runtime.import(archive).await.with_context(|| format!("can't import {}", archive.display()))?;
             tracing::info!(?names, archive = %archive.display(), "imported");
         }
         let name = args.node_name.clone().unwrap_or(machine.hostname);
+        // Before the agent, which takes containers over and reads on what they write.
+        let records = ship(args, &name, &folder, notices, control).await?;
         let network = network(args, &name, &machine.addresses, data, control).await?;
         let cluster = control.cluster();
         let (recorder, events) = Recorder::new(cluster.clone(), &name);
@@ -102,8 +119,10 @@ impl Node {
             information: machine.information,
             ..Description::default()
         };
-        let options = Options::new(description, cluster, runtime, network, recorder, folder);
-        Ok(Self { agent: Agent::start(options), events: tokio::spawn(events) })
+        let mut options = Options::new(description, cluster, runtime, network, recorder, folder);
+        options.records = records.clone();
+        options.log_limit = (args.log_max_bytes, args.log_max_files);
+        Ok(Self { agent: Agent::start(options), records, events: tokio::spawn(events) })
     }
 
     /// The agent, for logs and exec.
@@ -114,8 +133,28 @@ impl Node {
     /// Stops the agent; containers go on.
     pub async fn stop(self) {
         self.agent.stop().await;
+        self.records.stop().await;
         self.events.abort();
     }
+}
+
+/// Ships log lines to the sinks of the control plane.
+async fn ship(
+    args: &NodeArgs,
+    node: &str,
+    folder: &Path,
+    notices: Notices,
+    control: &Control,
+) -> Result<records::Handle> {
+    let options = records::Options {
+        node: node.to_owned(),
+        logs: folder.join("logs"),
+        state: folder.join("records"),
+        outlets: control.outlets(),
+        notices,
+        grace: Duration::from_secs(args.log_grace),
+    };
+    records::start(options).await.context("can't follow the logs of containers")
 }
 
 async fn network(

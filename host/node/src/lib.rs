@@ -9,5 +9,6 @@ mod locks;
 pub mod logs;
 pub mod network;
 pub mod node;
+pub mod records;
 pub mod runtime;
 mod time;

@@ -124,5 +124,5 @@ pub trait Sink: Send + 'static {
     /// Drops the instance and makes a new, configured one. The first call.
     async fn reset(&mut self) -> Call<Result<(), Error>>;
     /// Offers a batch.
-    async fn write(&mut self, batch: sink::Batch) -> Call<sink::Outcome>;
+    async fn write(&mut self, batch: &sink::Batch) -> Call<sink::Outcome>;
 }

@@ -7,5 +7,6 @@ mod collecting;
 mod policy;
 mod reconciling;
 mod scheduling;
+mod shipping;
 mod substrate;
 mod world;

@@ -15,6 +15,7 @@ use super::registry::Registry;
 use super::volumes::{Maker, Mounts};
 use crate::cluster::{Cluster, PodRef, Recorder, Severity, Source};
 use crate::network::{HostNetwork, NetError, PodNetwork, PortMapping, Protocol, SandboxNet};
+use crate::records;
 use crate::runtime::Runtime;
 
 /// How names are looked up in pods.
@@ -58,6 +59,8 @@ pub struct Context {
     pub logs: PathBuf,
     /// Bytes after which a log is rotated, and how many files are kept.
     pub log_limit: (u64, u32),
+    /// Where log lines go before their files do.
+    pub records: records::Handle,
     /// Pulls at once.
     pub pulls: Semaphore,
     /// Starts at once.

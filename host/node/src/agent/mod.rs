@@ -35,6 +35,7 @@ mod worker;
 pub use clean::clean;
 pub use clock::Clock;
 pub use context::Dns;
+pub(crate) use instance::id as container_id;
 pub use registry::LogTarget;
 pub use service::{Agent, ContainerUsage, Handle, Options};
 pub use volumes::{Kernel, Mounts};

@@ -55,14 +55,16 @@ pub async fn give_up(context: &Context, pod: &PodRef) -> Result<(), String> {
     done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
-/// Removes what is left of a pod that is gone: its containers, its folder, its logs.
+/// Removes what is left of a pod that is gone: its containers, its folder, its logs. These may stay for a while, until
+/// sinks have them.
 pub async fn erase(context: &Context, pod: &PodRef, containers: &[String]) -> Result<(), String> {
     for id in containers {
         context.runtime.remove(id).await.map_err(|error| error.to_string())?;
     }
     give_up(context, pod).await?;
     remove(&context.pod_dir(&pod.uid))?;
-    remove(&context.log_dir(pod))
+    let logs = context.log_dir(pod);
+    context.records.retire(logs.clone()).await.map_err(|error| format!("{}: {error}", logs.display()))
 }
 
 fn remove(folder: &Path) -> Result<(), String> {

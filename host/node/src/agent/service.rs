@@ -24,6 +24,7 @@ use super::worker::{Event, Worker};
 use crate::cluster::{Cluster, PodEvent, PodRef, Recorder, Source};
 use crate::network::{HostNetwork, PodNetwork};
 use crate::node::{Description, Heartbeat, Ready};
+use crate::records;
 use crate::runtime::{Ended, ExecProcess, ExecSpec, Runtime, RuntimeError, Usage};
 
 /// Events that wait for one worker. It takes them at once, so more would only hide that it does not.
@@ -62,6 +63,8 @@ pub struct Options {
     pub parallel_pulls: usize,
     /// Containers started at once.
     pub parallel_starts: usize,
+    /// Where log lines go before their files do.
+    pub records: records::Handle,
     /// Whether the agent keeps its Node and Lease up to date.
     pub heartbeat: bool,
 }
@@ -95,6 +98,7 @@ impl Options {
             log_limit: (10 << 20, 5),
             parallel_pulls: 4,
             parallel_starts: 8,
+            records: records::Handle::default(),
             heartbeat: true,
         }
     }
@@ -203,6 +207,7 @@ fn context(options: &Options) -> Context {
         data: options.data.clone(),
         logs: options.logs.clone().unwrap_or_else(|| options.data.join("logs")),
         log_limit: options.log_limit,
+        records: options.records.clone(),
         pulls: Semaphore::new(options.parallel_pulls.max(1)),
         starts: Semaphore::new(options.parallel_starts.max(1)),
         pulling: std::sync::Mutex::default(),

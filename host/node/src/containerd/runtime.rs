@@ -19,13 +19,14 @@ use super::pull::Puller;
 use super::sandbox::Sandboxes;
 use super::snapshots::Snapshots;
 use crate::image::Name;
+use crate::logs::Notices;
 use crate::runtime::{
     ContainerSpec, Credentials, Ended, ExecProcess, ExecSpec, Found, Image, PullError, Runtime, RuntimeError, State,
     Usage,
 };
 
 /// Where containerd is, and how it is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Its socket.
     pub socket: PathBuf,
@@ -41,6 +42,8 @@ pub struct Options {
     pub parallel_layers: usize,
     /// How long containerd may take to answer at first.
     pub patience: Duration,
+    /// Who hears of what is written to logs.
+    pub notices: Notices,
 }
 
 impl Default for Options {
@@ -53,6 +56,7 @@ impl Default for Options {
             insecure_registries: Vec::new(),
             parallel_layers: 3,
             patience: Duration::from_secs(30),
+            notices: Notices::default(),
         }
     }
 }

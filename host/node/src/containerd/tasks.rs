@@ -213,6 +213,7 @@ impl Engine {
         let pipes = Pipes::make(&entry.dir, facts.stdin, facts.tty).map_err(failed)?;
         let (stdout, stderr) = pipes.outputs().map_err(failed)?;
         let writer = LogWriter::new(&facts.log, Limit { bytes: facts.log_bytes, files: facts.log_files });
+        let writer = writer.telling(self.options.notices.clone());
         entry.set_output(Some(Output::start(stdout, stderr, writer)));
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! Container logs as files: lines in CRI's format, cut and rotated by size, read back across the cuts.
 
 mod cri;
-mod files;
+pub(crate) mod files;
+mod notices;
 mod reader;
 mod writer;
 
 pub use cri::{Record, Source};
+pub use notices::{Gone, Listener, News, Notices};
 pub use reader::{LogQuery, read};
 pub use writer::{Limit, LogWriter};

@@ -1,13 +1,16 @@
 //! Turns bytes of a process's outputs into records of a file.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::cri::{Prefix, Source};
-use super::files;
+use super::files::{self, FileId};
+use super::notices::{Gone, Notices};
 
 /// The longest text of one record: what the CRI format's readers expect.
 const RECORD: usize = 16 * 1024;
@@ -23,8 +26,9 @@ pub struct Limit {
 
 /// Writes one log. Blocking; never fails for good: what can't be written is counted and said later.
 pub struct LogWriter {
-    path: PathBuf,
+    path: Arc<Path>,
     limit: Limit,
+    notices: Notices,
     file: Option<File>,
     /// Bytes of whole records in the file.
     good: u64,
@@ -37,14 +41,21 @@ impl LogWriter {
     /// Goes on at the end of the file, if there is one.
     pub fn new(path: &Path, limit: Limit) -> Self {
         Self {
-            path: path.to_owned(),
+            path: path.into(),
             limit,
+            notices: Notices::default(),
             file: None,
             good: 0,
             lost: 0,
             out: Vec::new(),
             pending: [Vec::new(), Vec::new()],
         }
+    }
+
+    /// Tells of what it writes and of files that it removes.
+    pub fn telling(mut self, notices: Notices) -> Self {
+        self.notices = notices;
+        self
     }
 
     /// Takes what a process wrote. The end of an unfinished line waits for its rest or for [`flush`](Self::flush).
@@ -100,8 +111,8 @@ impl LogWriter {
         while !rest.is_empty() {
             let cut = self.room(rest);
             let (now, later) = rest.split_at(cut);
-            if let Err(error) = self.write(now) {
-                self.lose(now, &error);
+            if let Err(Short { kept, error }) = self.write(now) {
+                self.lose(now.get(kept..).unwrap_or_default(), &error);
             }
             rest = later;
         }
@@ -124,10 +135,11 @@ impl LogWriter {
         whole.or_else(first).map_or(bytes.len(), |at| at + 1)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Short> {
         let size = bytes.len() as u64;
         if self.file.is_some() && self.limit.bytes > 0 && self.good > 0 && self.good + size > self.limit.bytes {
             self.file = None;
+            self.tell_of_the_oldest();
             files::rotate(&self.path, self.limit.files)?;
         }
         let note = (self.lost > 0).then(|| {
@@ -137,21 +149,31 @@ impl LogWriter {
             note
         });
         if self.file.is_none() {
-            let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-            self.good = file.metadata()?.len();
+            let (file, good) = open(&self.path)?;
+            self.good = good;
             self.file = Some(file);
         }
         let Some(file) = &mut self.file else { return Ok(()) };
-        for bytes in note.as_deref().into_iter().chain([bytes]) {
-            if let Err(error) = file.write_all(bytes) {
-                // No torn record: the next one must start on a line of its own.
-                file.set_len(self.good)?;
-                return Err(error);
-            }
-            self.good += bytes.len() as u64;
+        if let Some(note) = note {
+            self.good += put_whole(file, self.good, &note).map_err(|short| Short { kept: 0, ..short })?;
+            self.lost = 0;
         }
-        self.lost = 0;
-        Ok(())
+        let put = put_whole(file, self.good, bytes);
+        let kept = put.as_ref().map_or_else(|short| short.kept as u64, |kept| *kept);
+        self.good += kept;
+        self.notices.grown(&self.path, kept);
+        put.map(drop)
+    }
+
+    /// Counts what the next rotation removes, if anybody wants to know.
+    fn tell_of_the_oldest(&self) {
+        if !self.notices.heard() {
+            return;
+        }
+        let Ok(file) = File::open(files::next_to_go(&self.path, self.limit.files)) else { return };
+        if let (Ok(Some(id)), Ok((lines, bytes))) = (FileId::of(&file), files::count(&file)) {
+            self.notices.gone(&Gone { log: self.path.clone(), file: id, lines, bytes });
+        }
     }
 
     fn lose(&mut self, bytes: &[u8], error: &io::Error) {
@@ -161,6 +183,56 @@ impl LogWriter {
         self.lost += bytes.iter().filter(|b| **b == b'\n').count() as u64;
         self.file = None;
     }
+}
+
+/// A write that failed after some whole records.
+struct Short {
+    /// Bytes of these.
+    kept: usize,
+    error: io::Error,
+}
+
+impl From<io::Error> for Short {
+    fn from(error: io::Error) -> Self {
+        Self { kept: 0, error }
+    }
+}
+
+/// Appends records; answers how many bytes. After a failure those stay that were written whole: a reader may have seen
+/// them already. A torn one is taken back, since the next must start on a line of its own.
+fn put_whole(file: &mut File, length: u64, bytes: &[u8]) -> Result<u64, Short> {
+    let mut rest = bytes;
+    let error = loop {
+        if rest.is_empty() {
+            return Ok(bytes.len() as u64);
+        }
+        match file.write(rest) {
+            Ok(0) => break io::ErrorKind::WriteZero.into(),
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break error,
+        }
+    };
+    let written = bytes.get(..bytes.len() - rest.len()).unwrap_or_default();
+    let kept = written.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    file.set_len(length + kept as u64)?;
+    Err(Short { kept, error })
+}
+
+/// Opens a log at its end, and answers how long it is. A record that a crash tore gets an end: the next one must not
+/// become part of it.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut last = [b'\n'];
+    if let Some(at) = length.checked_sub(1) {
+        file.read_exact_at(&mut last, at)?;
+    }
+    if last != [b'\n'] {
+        file.write_all(b"\n")?;
+        return Ok((file, length + 1));
+    }
+    Ok((file, length))
 }
 
 impl Drop for LogWriter {

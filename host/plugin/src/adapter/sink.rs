@@ -34,9 +34,9 @@ impl Sink for SinkInstance {
         Ok(answer)
     }
 
-    async fn write(&mut self, batch: Batch) -> Call<Outcome> {
+    async fn write(&mut self, batch: &Batch) -> Call<Outcome> {
         let slot = &mut self.slot;
         slot.plugin().health.moved_in(batch.records.iter().map(|record| record.body.len()).sum());
-        call!(slot, "sink.write", |exports, store| exports.gantry_plugin_sink().call_write(store, &batch))
+        call!(slot, "sink.write", |exports, store| exports.gantry_plugin_sink().call_write(store, batch))
     }
 }

@@ -61,7 +61,7 @@ async fn a_sink_writes_to_its_directory_and_nowhere_else() {
     let (bench, loaded) = node(&format!("grants = \"asked\"\n{DIRECTORY}")).await;
     let mut sink = loaded.sink().unwrap();
     sink.reset().await.unwrap().unwrap();
-    let outcome = sink.write(batch("hello")).await.unwrap();
+    let outcome = sink.write(&batch("hello")).await.unwrap();
     assert!(matches!(outcome, Outcome::Accepted), "{outcome:?}");
     let data = bench.dir.path().join("data");
     assert_eq!(std::fs::read_to_string(data.join("records/out")).unwrap(), "hello\n");
@@ -73,7 +73,7 @@ async fn without_a_grant_there_is_no_directory() {
     let (bench, loaded) = node("").await;
     let mut sink = loaded.sink().unwrap();
     sink.reset().await.unwrap().unwrap();
-    let outcome = sink.write(batch("hello")).await.unwrap();
+    let outcome = sink.write(&batch("hello")).await.unwrap();
     assert!(matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
     assert!(!bench.dir.path().join("data/records").exists());
 }
@@ -87,7 +87,7 @@ async fn sockets_where_they_are_granted() {
     sink.reset().await.unwrap().unwrap();
     let address = listener.local_addr().unwrap().to_string();
     // The kernel takes the connection before anyone accepts it.
-    let outcome = sink.write(batch(&address)).await.unwrap();
+    let outcome = sink.write(&batch(&address)).await.unwrap();
     assert!(matches!(outcome, Outcome::Accepted), "{outcome:?}");
     listener.accept().await.unwrap();
 }

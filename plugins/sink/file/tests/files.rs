@@ -210,3 +210,31 @@ fn the_rules_of_the_family() {
     let directory = tempfile::tempdir().unwrap();
     testing::suite::sink::<Files>(&Config::from(json!({"directory": directory.path()})));
 }
+
+#[test]
+fn lines_of_containers_read_back_exactly() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sink = sink(directory.path(), json!({"max-bytes": 3000, "sync": "never"}));
+    let odd =
+        ["", " ", "a\tb", "\"quoted\" \\ back", "\u{1b}[31mred\u{1b}[0m", "\r", "ä🦀\u{2028}", "{\"json\": [1]}", "\0"];
+    let bodies: Vec<String> = (0..200).map(|n| format!("{}{n}", odd[n % odd.len()])).collect();
+    for chunk in bodies.chunks(7) {
+        let records = chunk.iter().map(|body| LogRecord {
+            attributes: vec![Label::new("log.iostream", "stdout")],
+            ..record(1, DAY + 5, body)
+        });
+        assert_eq!(sink.write(batch(records.collect())), Outcome::Accepted);
+    }
+    let mut files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 5, "{files:?}");
+    let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let read: Vec<&str> = lines.iter().map(|line| line["Body"].as_str().unwrap()).collect();
+    assert_eq!(read, bodies);
+    for line in &lines {
+        assert_eq!(line["Resource"]["k8s.pod.name"], "web-2");
+        assert_eq!(line["Attributes"]["log.iostream"], "stdout");
+        assert_eq!(line["Timestamp"], (DAY + 5).to_string());
+    }
+}

@@ -159,11 +159,25 @@ impl Worker {
         }
         self.busy.forgetting.insert(id.to_owned());
         let (context, id) = (self.context.clone(), id.to_owned());
+        let log = self.outdated_log(&id);
         self.jobs.spawn(async move {
             let removed = retried(context.runtime.remove(&id).await, "can't remove a container").await;
+            if let Some(log) = log.filter(|_| removed)
+                && let Err(error) = context.records.retire(log.clone()).await
+            {
+                tracing::warn!(%error, log = %log.display(), "can't remove the log of a container that is gone");
+            }
             Done::Forgot(id, removed)
         });
         false
+    }
+
+    /// The log of an instance that nobody can ask for any more: a later one has ended too.
+    fn outdated_log(&self, id: &str) -> Option<std::path::PathBuf> {
+        let old = self.find(id)?;
+        let later = |i: &Instance| i.container == old.container && i.attempt > old.attempt && i.end().is_some();
+        let outdated = self.instances.iter().any(later);
+        outdated.then(|| self.context.log_path(&self.desired.key, &old.container, old.attempt))
     }
 
     fn tear_down(&mut self) {
