@@ -2,8 +2,8 @@
 //! of the bundle, and only nobody acts on them.
 
 use anyhow::{Result, bail};
-use gantry_model::Kinds;
 use gantry_model::kind::Origin;
+use gantry_model::{Kinds, core};
 use gantry_plugin::Loaded;
 
 /// Declares a plugin's kinds. Two plugins can't declare the same kind.
@@ -11,6 +11,7 @@ pub fn declare(kinds: &Kinds, plugin: &Loaded) -> Result<()> {
     for kind in &plugin.manifest().kinds {
         if let Some(other) = kinds.by_kind(&kind.group, &kind.kind)
             && other.origin != kind.origin
+            && !core::is_awaited(&other)
         {
             let (name, group) = (&kind.kind, &kind.group);
             bail!(

@@ -28,7 +28,7 @@ pub fn definitions() -> BTreeMap<String, Value> {
     add!(generator, api::coordination::v1: Lease);
     add!(generator, api::discovery::v1: EndpointSlice);
     add!(generator, api::events::v1: Event);
-    add!(generator, api::networking::v1: Ingress IngressClass NetworkPolicy);
+    add!(generator, api::networking::v1: Ingress IngressClass IPAddress NetworkPolicy);
     add!(generator, api::policy::v1: PodDisruptionBudget Eviction);
     add!(generator, api::rbac::v1: Role RoleBinding ClusterRole ClusterRoleBinding);
     add!(generator, api::scheduling::v1: PriorityClass);

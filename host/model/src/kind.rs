@@ -65,7 +65,7 @@ pub enum Origin {
 }
 
 /// One kind in one version. Objects are stored once, whatever the version they are served in.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kind {
     /// API group; empty for core.

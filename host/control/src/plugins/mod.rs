@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gantry_model::kind::Origin;
 use gantry_model::status::Reason;
-use gantry_model::{Kind, Record, Status};
+use gantry_model::{Kind, Record, Status, core};
 use gantry_objects::admission::Rule;
 use gantry_objects::{DeleteOptions, Objects, Patch, Subresource, WriteOptions};
 use gantry_plugin::Loaded;
@@ -81,6 +81,7 @@ pub fn remembered(objects: &Objects, plugin: &str) -> Vec<Rule> {
 /// Forgets the kinds of one plugin, because it declares them anew.
 pub fn forget(objects: &Objects, plugin: &str) {
     objects.kinds().remove(&Origin::Plugin(plugin.to_owned()));
+    core::await_plugins(objects.kinds());
 }
 
 /// Writes the Plugin and Bundle objects, keeps them up to date, and tells about objects that nobody acts on. Runs for

@@ -1,10 +1,11 @@
-//! The host's own kinds: Plugin and Bundle.
+//! The host's own kinds: Plugin, Bundle and Frontend.
 
 use serde_json::{Value, json};
 
 /// Their definitions.
-pub(super) fn definitions() -> [(String, Value); 2] {
-    [("dev.gantry.v1alpha1.Plugin".to_owned(), plugin()), ("dev.gantry.v1alpha1.Bundle".to_owned(), bundle())]
+pub(super) fn definitions() -> [(String, Value); 3] {
+    [("Plugin", plugin()), ("Bundle", bundle()), ("Frontend", frontend())]
+        .map(|(kind, definition)| (format!("dev.gantry.v1alpha1.{kind}"), definition))
 }
 
 const META: &str = "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
@@ -101,6 +102,82 @@ fn bundle() -> Value {
         "conditions": conditions(),
     });
     preserving(object("Bundle is the set of plugins that this control plane runs.", spec, status))
+}
+
+fn one_of(description: &str, values: &[&str], default: &str) -> Value {
+    json!({ "type": "string", "description": description, "enum": values, "default": default })
+}
+
+fn port(description: &str, least: u16) -> Value {
+    json!({
+        "type": "integer", "format": "int32", "minimum": least, "maximum": u16::MAX, "description": description,
+    })
+}
+
+fn frontend() -> Value {
+    let ports = json!({
+        "type": "object", "required": ["port"], "properties": {
+            "name": text("Names the port of the EndpointSlices that it leads to. May be empty for a single port."),
+            "protocol": one_of("The transport protocol.", &["TCP", "UDP", "SCTP"], "TCP"),
+            "port": port("Where clients connect to.", 1),
+            "nodePort": port("A port of every node that leads here too. 0: none.", 0),
+            "appProtocol": text("What is spoken, as a hint."),
+        },
+    });
+    let affinity = json!({
+        "type": "object", "description": "Whether a client's connections go to the same backend.", "properties": {
+            "type": one_of("None, or ClientIP: by the client's address.", &["None", "ClientIP"], "None"),
+            "timeoutSeconds": {
+                "type": "integer", "format": "int32", "minimum": 1, "maximum": 86_400,
+                "description": "How long that holds at least after the last connection, if the backend stays.",
+            },
+        },
+    });
+    let local = &["Cluster", "Local"];
+    let policy = json!({
+        "type": "object", "description": "Which backends may serve what.", "properties": {
+            "internal": one_of("What comes from within the cluster: Local only uses backends of the same node.", local, "Cluster"),
+            "external": one_of("What comes from outside: Local also keeps the client's address.", local, "Cluster"),
+        },
+    });
+    let backends = json!({
+        "type": "object", "required": ["selector"], "description": "Who serves it.", "properties": {
+            "selector": {
+                "type": "object", "required": ["matchLabels"], "properties": {
+                    "matchLabels": {
+                        "type": "object", "minProperties": 1, "additionalProperties": { "type": "string" },
+                        "description": "Labels of the EndpointSlices, in the same namespace, that list the backends.",
+                    },
+                },
+                "description": "Which EndpointSlices list the backends.",
+            },
+        },
+    });
+    let spec = json!({
+        "class": { "type": "string", "minLength": 1, "description": "Which load balancers serve it: cluster is the virtual address on every node." },
+        "addresses": texts("Virtual addresses, for clients within the cluster."),
+        "externalAddresses": texts("Addresses that lead to nodes from outside."),
+        "ports": {
+            "type": "array", "minItems": 1, "items": ports, "description": "What it listens on.",
+            "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["port", "protocol"],
+            "x-kubernetes-patch-merge-key": "port", "x-kubernetes-patch-strategy": "merge",
+        },
+        "backends": backends,
+        "sessionAffinity": affinity,
+        "trafficPolicy": policy,
+    });
+    let status = json!({ "conditions": conditions() });
+    let about = "Frontend is one place where clients reach a set of backends: what a Service, an Ingress or another \
+                 orchestrator's service comes to. Load balancers see only Frontends and EndpointSlices.";
+    let mut schema = object(about, spec, status);
+    if let Some(Value::Object(spec)) = schema.pointer_mut("/properties/spec") {
+        spec.insert("required".to_owned(), json!(["class", "ports", "backends"]));
+        spec.insert("description".to_owned(), json!("What is wanted."));
+    }
+    if let Some(Value::Object(schema)) = schema.pointer_mut("") {
+        schema.insert("required".to_owned(), json!(["spec"]));
+    }
+    schema
 }
 
 /// The engine reports more as it learns more: what a status says beyond the schema stays.

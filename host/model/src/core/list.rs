@@ -38,11 +38,13 @@ const ENTRIES: &[Entry] = &[
     entry("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", "pc", Cluster, "io.k8s.api.scheduling.v1.PriorityClass", false, ""),
     entry("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", "crd crds", Cluster, "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", true, ""),
     entry("gantry.dev", "v1alpha1", "Plugin", "plugins", "", Cluster, "dev.gantry.v1alpha1.Plugin", true, "spec.bundle status.phase"),
+    entry("gantry.dev", "v1alpha1", "Frontend", "frontends", "fe", Namespaced, "dev.gantry.v1alpha1.Frontend", true, "spec.class"),
     entry("gantry.dev", "v1alpha1", "Bundle", "bundles", "", Cluster, "dev.gantry.v1alpha1.Bundle", true, ""),
 ];
 
 /// Kinds that clients count on being there (`kubectl cluster-info` lists Services) and that only a plugin gives a
-/// meaning to: without it their objects are told that nobody acts on them.
+/// meaning to. The plugin's own declaration takes their place; without it they are stored, and their objects are told
+/// that nobody acts on them.
 #[rustfmt::skip]
 const AWAITED: &[(&str, Entry)] = &[
     ("controller-services", entry("", "v1", "Service", "services", "svc", Namespaced, "io.k8s.api.core.v1.Service", true, "spec.clusterIP spec.type")),
@@ -73,8 +75,12 @@ const fn entry(
 
 /// Every core kind.
 pub(super) fn all() -> impl Iterator<Item = Kind> {
-    let core = ENTRIES.iter().map(|entry| kind(entry, Origin::Core));
-    core.chain(AWAITED.iter().map(|(plugin, entry)| kind(entry, Origin::Plugin((*plugin).to_owned()))))
+    ENTRIES.iter().map(|entry| kind(entry, Origin::Core))
+}
+
+/// Kinds that stand in for a plugin's.
+pub(super) fn awaited() -> impl Iterator<Item = Kind> {
+    AWAITED.iter().map(|(plugin, entry)| kind(entry, Origin::Plugin((*plugin).to_owned())))
 }
 
 fn kind(entry: &Entry, origin: Origin) -> Kind {
@@ -117,18 +123,6 @@ fn columns(entry: &Entry) -> Vec<PrinterColumn> {
         json_path: path.to_owned(),
     };
     match entry.kind {
-        "Service" => vec![
-            column("Type", "string", ".spec.type", 0, "How the Service is reached."),
-            column("Cluster-IP", "string", ".spec.clusterIP", 0, "Its virtual address."),
-            column(
-                "External-IP",
-                "string",
-                ".status.loadBalancer.ingress[*].ip",
-                0,
-                "Where it is reached from outside.",
-            ),
-            column("Port(s)", "string", ".spec.ports[*].port", 0, "Its ports."),
-        ],
         "Plugin" => vec![
             column("Version", "string", ".status.version", 0, "The version that is running."),
             column("Families", "string", ".status.families[*]", 0, "What the plugin is for."),
@@ -139,6 +133,18 @@ fn columns(entry: &Entry) -> Vec<PrinterColumn> {
         "Bundle" => vec![
             column("Plugins", "string", ".spec.plugins[*].name", 0, "The plugins that the bundle names."),
             column("Ready", "string", "{.status.ready|0}/{.status.total|0}", 0, "How many of them run."),
+        ],
+        "Frontend" => vec![
+            column("Class", "string", ".spec.class", 0, "Which load balancer serves it."),
+            column("Addresses", "string", "{.spec.addresses[*]|<none>}", 0, "Where it is reached from within."),
+            column("External", "string", "{.spec.externalAddresses[*]|<none>}", 0, "Where it is reached from outside."),
+            column(
+                "Ports",
+                "string",
+                "{.spec.ports[*] => [.port][:.nodePort]/[.protocol]}",
+                0,
+                "Its ports, with those of the nodes.",
+            ),
         ],
         _ => Vec::new(),
     }

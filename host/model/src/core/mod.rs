@@ -6,7 +6,7 @@ mod list;
 use std::io::Read;
 use std::sync::LazyLock;
 
-use crate::kind::Kinds;
+use crate::kind::{Kind, Kinds};
 
 /// `name<tab>json<newline>`, compressed; made by the build script.
 const DEFINITIONS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/definitions.z"));
@@ -26,6 +26,22 @@ pub fn register(kinds: &Kinds) {
     for kind in list::all() {
         kinds.insert(kind);
     }
+    await_plugins(kinds);
+}
+
+/// Declares the kinds that clients count on, in the name of the plugins that are expected to declare them, where nobody
+/// has. To be called again when a plugin's kinds were forgotten.
+pub fn await_plugins(kinds: &Kinds) {
+    for kind in list::awaited() {
+        if kinds.by_kind(&kind.group, &kind.kind).is_none() {
+            kinds.insert(kind);
+        }
+    }
+}
+
+/// Whether a kind only stands in for the one that a plugin is expected to declare: any plugin may take its place.
+pub fn is_awaited(kind: &Kind) -> bool {
+    list::awaited().any(|awaited| awaited == *kind)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Where a column's cell comes from: a JSONPath (`.status.conditions[?(@.type=="Ready")].status`), or a template of
 //! several in braces with text between (`{.status.readyReplicas|0}/{.spec.replicas|0}`; after the bar stands what an
-//! absent value is shown as).
+//! absent value is shown as, or another path to try). `{.spec.ports[*] => [.port][:.nodePort]/[.protocol]}` shows each
+//! value in its own way: what is in brackets vanishes where its path leads to nothing, or to a zero.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -19,7 +20,13 @@ pub fn check(text: &str) -> Result<(), TemplateError> {
     let fine = match parts(text) {
         Some(parts) => parts.iter().all(|part| match part {
             Part::Text(_) => true,
-            Part::Path { path, .. } => steps(path).is_some(),
+            Part::Path { path, absent } => {
+                steps(path).is_some() && absent.split('|').all(|a| !a.starts_with('.') || steps(a).is_some())
+            }
+            Part::Each { path, item } => {
+                let paths = pieces(item).into_iter().flatten().filter_map(|piece| piece.path);
+                steps(path).is_some() && pieces(item).is_some() && paths.into_iter().all(|p| steps(p).is_some())
+            }
         }),
         None => false,
     };
@@ -47,10 +54,12 @@ pub(super) fn cell(column: &PrinterColumn, object: &Value, now: Timestamp) -> Va
     for part in parts(&column.json_path).unwrap_or_default() {
         match part {
             Part::Text(text) => out.push_str(text),
-            Part::Path { path, absent } => match joined(&find(object, path)) {
-                found if found.is_empty() => out.push_str(absent),
-                found => out.push_str(&found),
-            },
+            Part::Path { path, absent } => out.push_str(&first(object, path, absent)),
+            Part::Each { path, item } => {
+                let items: Vec<String> = find(object, path).into_iter().map(|value| in_own_way(value, item)).collect();
+                out.push_str(if items.is_empty() { "<none>" } else { "" });
+                out.push_str(&items.join(","));
+            }
         }
     }
     match column.type_.as_str() {
@@ -58,6 +67,47 @@ pub(super) fn cell(column: &PrinterColumn, object: &Value, now: Timestamp) -> Va
         "boolean" => out.parse::<bool>().map_or(json!(out), Value::from),
         _ => Value::from(out),
     }
+}
+
+/// What is at the first path that leads anywhere, or the text that stands for nothing.
+fn first(object: &Value, path: &str, absent: &str) -> String {
+    match (joined(&find(object, path)), absent.split_once('|').unwrap_or((absent, ""))) {
+        (found, _) if !found.is_empty() => found,
+        (_, (next, rest)) if next.starts_with('.') => first(object, next, rest),
+        (_, (text, _)) => text.to_owned(),
+    }
+}
+
+/// Part of what one value of several is shown as.
+struct Piece<'a> {
+    text: &'a str,
+    path: Option<&'a str>,
+}
+
+/// `[.port][:.nodePort]/[.protocol]` in its pieces; `None`: a bracket is missing.
+fn pieces(item: &str) -> Option<Vec<Piece<'_>>> {
+    let mut out = Vec::new();
+    let mut rest = item;
+    while let Some((before, after)) = rest.split_once('[') {
+        let (inside, after) = after.split_once(']')?;
+        let (text, path) = inside.split_at(inside.find('.')?);
+        out.extend([Piece { text: before, path: None }, Piece { text, path: Some(path) }]);
+        rest = after;
+    }
+    out.push(Piece { text: rest, path: None });
+    Some(out)
+}
+
+fn in_own_way(value: &Value, item: &str) -> String {
+    let mut out = String::new();
+    for Piece { text, path } in pieces(item).unwrap_or_default() {
+        let found = path.map(|path| joined(&find(value, path)));
+        if !found.as_ref().is_some_and(|found| found.is_empty() || found == "0") {
+            out.push_str(text);
+            out.push_str(&found.unwrap_or_default());
+        }
+    }
+    out
 }
 
 fn plain(column: &PrinterColumn, found: &[&Value], now: Timestamp) -> Value {
@@ -93,6 +143,7 @@ fn shown(value: &Value) -> String {
 enum Part<'a> {
     Text(&'a str),
     Path { path: &'a str, absent: &'a str },
+    Each { path: &'a str, item: &'a str },
 }
 
 /// The parts of a template; a text without braces is one path.
@@ -104,9 +155,14 @@ fn parts(text: &str) -> Option<Vec<Part<'_>>> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         let (inside, after) = after.split_once('}')?;
-        let (path, absent) = inside.split_once('|').unwrap_or((inside, ""));
         out.push(Part::Text(before));
-        out.push(Part::Path { path, absent });
+        out.push(match inside.split_once(" => ") {
+            Some((path, item)) => Part::Each { path, item },
+            None => {
+                let (path, absent) = inside.split_once('|').unwrap_or((inside, ""));
+                Part::Path { path, absent }
+            }
+        });
         rest = after;
     }
     out.push(Part::Text(rest));
@@ -235,7 +291,9 @@ mod tests {
         let now: Timestamp = "2024-01-03T00:00:00Z".parse().unwrap();
         let object = json!({
             "metadata": {"annotations": {"a.io/b": "c"}, "creationTimestamp": "2024-01-01T00:00:00Z"},
-            "spec": {"replicas": 3, "on": true, "list": [{"name": "a"}, {"name": "b"}], "selector": {"matchLabels": {"app": "web", "b": "c"}}, "labels": {"x": "y"}},
+            "spec": {"replicas": 3, "on": true, "list": [{"name": "a"}, {"name": "b"}],
+                "ports": [{"port": 80, "nodePort": 30080, "protocol": "TCP"}, {"port": 443, "nodePort": 0, "protocol": "UDP"}],
+                "selector": {"matchLabels": {"app": "web", "b": "c"}}, "labels": {"x": "y"}},
             "status": {"conditions": [{"type": "Other", "status": "x"}, {"type": "Ready", "status": "True"}]},
         });
         for (type_, path, want) in [
@@ -255,6 +313,10 @@ mod tests {
             ("string", ".status.conditions[?(@.type=='Gone')].status", Value::Null),
             ("string", "{.status.ready|0}/{.spec.replicas|0}", json!("0/3")),
             ("string", "{.spec.list[*].name}", json!("a,b")),
+            ("string", "{.spec.none|.spec.nothing|.spec.replicas|<none>}", json!("3")),
+            ("string", "{.spec.none|.spec.nothing|<none>}", json!("<none>")),
+            ("string", "{.spec.ports[*] => [.port][:.nodePort]/[.protocol]}", json!("80:30080/TCP,443/UDP")),
+            ("string", "{.spec.none[*] => [.port]}", json!("<none>")),
             ("string", "{.spec.selector}", json!("app=web,b=c")),
             ("string", ".spec.labels", json!("x=y")),
             ("date", ".metadata.creationTimestamp", json!("2d")),
@@ -266,10 +328,21 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for path in [".a[", ".a[x]", ".a..b", ".a['b]", "{.a", ".a[?(@.b)]", ".a[?(b==c)]"] {
+        for path in [
+            ".a[",
+            ".a[x]",
+            ".a..b",
+            ".a['b]",
+            "{.a",
+            ".a[?(@.b)]",
+            ".a[?(b==c)]",
+            "{.a => [.b}",
+            "{.a => [b]}",
+            "{.a|.b[}",
+        ] {
             assert!(check(path).is_err(), "{path}");
         }
-        for path in [".a", ".a[0].b", "{.a}/{.b|0}", ".a.b\\.c", ".", "$.a"] {
+        for path in [".a", ".a[0].b", "{.a}/{.b|0}", ".a.b\\.c", ".", "$.a", "{.a[*] => [.b]/[c.d]}", "{.a|.b|c}"] {
             assert!(check(path).is_ok(), "{path}");
         }
     }
