@@ -17,6 +17,7 @@ use gantry_node::cluster::{Cluster, Local};
 use gantry_node::records::Outlet;
 use gantry_objects::Objects;
 use gantry_objects::admission::Rule;
+use gantry_plugin::family::load_balancer;
 use gantry_plugin::family::network::NodeInfo;
 use gantry_plugin::{Bundle, Engine, EngineOptions, Loaded};
 use gantry_store::{Sled, Store};
@@ -191,10 +192,21 @@ async fn try_out(plugin: &Loaded) -> Result<Vec<Rule>, String> {
     {
         answer.map_err(said)?;
     }
+    if let Some(mut balancer) = plugin.load_balancer()
+        && let Ok(answer) = balancer.reset(trial_balancer_node()).await
+    {
+        answer.map_err(said)?;
+    }
     match plugin.admission() {
         Some(admission) => admission::rules(&*admission).await.map_err(|error| error.to_string()),
         None => Ok(Vec::new()),
     }
+}
+
+/// The same for load balancers.
+fn trial_balancer_node() -> load_balancer::NodeInfo {
+    let NodeInfo { name, addresses, cluster_ranges, .. } = trial_node();
+    load_balancer::NodeInfo { name, addresses, cluster_ranges }
 }
 
 /// A node that any network can serve: only the configuration is tried on it.

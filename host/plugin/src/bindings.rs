@@ -78,6 +78,21 @@ pub mod network {
     });
 }
 
+/// The world `load-balancer-plugin`.
+pub mod load_balancer {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "load-balancer-plugin",
+        with: {
+            "gantry:plugin/types": crate::bindings::platform::gantry::plugin::types,
+            "gantry:plugin/log": crate::bindings::platform::gantry::plugin::log,
+            "gantry:plugin/config": crate::bindings::platform::gantry::plugin::config,
+            "gantry:plugin/plan": crate::bindings::platform::gantry::plugin::plan,
+        },
+        exports: { default: async },
+    });
+}
+
 /// The world `sink-plugin`.
 pub mod sink {
     wasmtime::component::bindgen!({

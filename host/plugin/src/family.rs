@@ -43,6 +43,13 @@ pub mod network {
     pub use crate::bindings::platform::gantry::plugin::plan::{Address, Bridge, Operation, Place, Route, Sysctl, Veth};
 }
 
+/// `wit/load-balancer.wit`.
+pub mod load_balancer {
+    pub use crate::bindings::load_balancer::exports::gantry::plugin::load_balancer::{
+        Backends, Delta, Description, Endpoint, Frontend, NodeInfo, Policy, Port, Protocol,
+    };
+}
+
 /// `wit/sink.wit`.
 pub mod sink {
     pub use crate::bindings::sink::exports::gantry::plugin::sink::{Batch, LogRecord, Origin, Outcome};
@@ -116,6 +123,22 @@ pub trait Network: Send + 'static {
     async fn gc(&mut self, alive: Vec<String>) -> Call<Result<network::Detached, Error>>;
     /// Ready?
     async fn status(&mut self) -> Call<Result<(), Error>>;
+}
+
+/// `wit/load-balancer.wit`. One caller; stateful. After a `Fault`, and after a plan that could not be applied, the caller
+/// calls `reset`, then `sync`s everything again.
+#[async_trait]
+pub trait LoadBalancer: Send + 'static {
+    /// Drops the instance with its tables and makes a new, configured one. The first call.
+    async fn reset(&mut self, node: load_balancer::NodeInfo) -> Call<Result<load_balancer::Description, Error>>;
+    /// What the node itself needs.
+    async fn node(&mut self) -> Call<Result<Vec<network::Operation>, Error>>;
+    /// The plan of some changes, or of everything.
+    async fn sync(
+        &mut self,
+        full: bool,
+        deltas: &[load_balancer::Delta],
+    ) -> Call<Result<Vec<network::Operation>, Error>>;
 }
 
 /// `wit/sink.wit`. One caller.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use wasmtime::component::InstancePre;
 
-use crate::adapter::{AdmissionPool, ControllerPool, NetworkInstance, SchedulerInstance, SinkInstance, worlds};
+use crate::adapter::{
+    AdmissionPool, ControllerPool, LoadBalancerInstance, NetworkInstance, SchedulerInstance, SinkInstance, worlds,
+};
 use crate::bundle::{Entry, OnFault};
 use crate::engine::Ticker;
-use crate::family::{Admission, Controller, Network, Scheduler, Sink};
+use crate::family::{Admission, Controller, LoadBalancer, Network, Scheduler, Sink};
 use crate::grants::Effective;
 use crate::host::{Host, Plugin};
 use crate::instance::{Recipe, Report, World};
@@ -33,6 +35,7 @@ pub(crate) struct Linked {
     admission: Option<Arc<Recipe<worlds::Admission>>>,
     controller: Option<Arc<Recipe<worlds::Controller>>>,
     scheduler: Option<Arc<Recipe<worlds::Scheduler>>>,
+    load_balancer: Option<Arc<Recipe<worlds::LoadBalancer>>>,
     network: Option<Arc<Recipe<worlds::Network>>>,
     sink: Option<Arc<Recipe<worlds::Sink>>>,
 }
@@ -49,6 +52,7 @@ impl Linked {
             Family::Admission => self.admission = Some(recipe(pre, plugin, ticker)?),
             Family::Controller => self.controller = Some(recipe(pre, plugin, ticker)?),
             Family::Scheduler => self.scheduler = Some(recipe(pre, plugin, ticker)?),
+            Family::LoadBalancer => self.load_balancer = Some(recipe(pre, plugin, ticker)?),
             Family::Network => self.network = Some(recipe(pre, plugin, ticker)?),
             Family::Sink => self.sink = Some(recipe(pre, plugin, ticker)?),
         }
@@ -61,6 +65,7 @@ impl Linked {
             Family::Admission => worlds::Admission::pre(pre).map(drop),
             Family::Controller => worlds::Controller::pre(pre).map(drop),
             Family::Scheduler => worlds::Scheduler::pre(pre).map(drop),
+            Family::LoadBalancer => worlds::LoadBalancer::pre(pre).map(drop),
             Family::Network => worlds::Network::pre(pre).map(drop),
             Family::Sink => worlds::Sink::pre(pre).map(drop),
         }
@@ -156,6 +161,12 @@ impl Loaded {
     pub fn network(&self) -> Option<Box<dyn Network>> {
         let recipe = self.linked.network.clone()?;
         Some(Box::new(NetworkInstance::new(recipe)))
+    }
+
+    /// The plugin as a load balancer of a node. Each call gives another, with its own instance and tables.
+    pub fn load_balancer(&self) -> Option<Box<dyn LoadBalancer>> {
+        let recipe = self.linked.load_balancer.clone()?;
+        Some(Box::new(LoadBalancerInstance::new(recipe)))
     }
 
     /// The plugin as a destination of records. Each call gives another, with its own instance.

@@ -22,6 +22,7 @@ pub mod error;
 #[doc(hidden)]
 pub mod export;
 mod host;
+pub mod load_balancer;
 pub mod logging;
 pub mod merge;
 pub mod network;
@@ -38,6 +39,7 @@ pub use controller::Controller;
 pub use error::Result;
 #[doc(hidden)]
 pub use export::Holder;
+pub use load_balancer::LoadBalancer;
 pub use logging::Level;
 pub use network::Network;
 pub use scheduler::Scheduler;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod controller;
+mod load_balancer;
 mod network;
 mod pool;
 mod scheduler;
@@ -10,6 +11,7 @@ pub(crate) mod worlds;
 
 pub(crate) use admission::AdmissionPool;
 pub(crate) use controller::ControllerPool;
+pub(crate) use load_balancer::LoadBalancerInstance;
 pub(crate) use network::NetworkInstance;
 pub(crate) use scheduler::SchedulerInstance;
 pub(crate) use sink::SinkInstance;

@@ -3,7 +3,7 @@
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::bindings::{admission, controller, network, scheduler, sink};
+use crate::bindings::{admission, controller, load_balancer, network, scheduler, sink};
 use crate::host::Host;
 
 macro_rules! world {
@@ -45,6 +45,10 @@ world!(
 world!(
     /// `network-plugin`
     Network, network::NetworkPluginPre<Host>, network::NetworkPlugin
+);
+world!(
+    /// `load-balancer-plugin`
+    LoadBalancer, load_balancer::LoadBalancerPluginPre<Host>, load_balancer::LoadBalancerPlugin
 );
 world!(
     /// `sink-plugin`

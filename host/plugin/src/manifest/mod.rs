@@ -24,6 +24,8 @@ pub enum Family {
     Controller,
     /// `wit/scheduler.wit`
     Scheduler,
+    /// `wit/load-balancer.wit`
+    LoadBalancer,
     /// `wit/network.wit`
     Network,
     /// `wit/sink.wit`
@@ -31,7 +33,8 @@ pub enum Family {
 }
 
 impl Family {
-    const ALL: [Self; 5] = [Self::Admission, Self::Controller, Self::Scheduler, Self::Network, Self::Sink];
+    const ALL: [Self; 6] =
+        [Self::Admission, Self::Controller, Self::Scheduler, Self::LoadBalancer, Self::Network, Self::Sink];
 
     /// The word in manifests, which is the interface's name too.
     pub fn name(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Family {
             Self::Admission => "admission",
             Self::Controller => "controller",
             Self::Scheduler => "scheduler",
+            Self::LoadBalancer => "load-balancer",
             Self::Network => "network",
             Self::Sink => "sink",
         }
