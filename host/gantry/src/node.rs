@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use gantry_node::agent::{Agent, Handle, Options};
+use gantry_node::balancer::{self, Balancer};
 use gantry_node::cluster::Recorder;
 use gantry_node::containerd::{self, Containerd};
 use gantry_node::logs::Notices;
@@ -15,6 +16,7 @@ use gantry_node::network::{self, Absent, Plugged, PodNetwork};
 use gantry_node::node::{Description, Machine, Reserved};
 use gantry_node::records;
 use gantry_node::runtime::Runtime;
+use gantry_plugin::family::load_balancer;
 use gantry_plugin::family::network::NodeInfo;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
@@ -90,6 +92,7 @@ pub struct Node {
     agent: Handle,
     records: records::Handle,
     events: JoinHandle<()>,
+    balancers: Vec<Balancer>,
 }
 
 impl Node {
@@ -107,9 +110,11 @@ impl Node {
         let name = args.node_name.clone().unwrap_or(machine.hostname);
         // Before the agent, which takes containers over and reads on what they write.
         let records = ship(args, &name, &folder, notices, control).await?;
+        Prefixes::granted(control).keep(data)?;
         let network = network(args, &name, &machine.addresses, data, control).await?;
         let cluster = control.cluster();
         let (recorder, events) = Recorder::new(cluster.clone(), &name);
+        let balancers = balancers(args, &name, &machine.addresses, control);
         let description = Description {
             name,
             pod_ranges: args.pod_range.clone(),
@@ -122,7 +127,7 @@ impl Node {
         let mut options = Options::new(description, cluster, runtime, network, recorder, folder);
         options.records = records.clone();
         options.log_limit = (args.log_max_bytes, args.log_max_files);
-        Ok(Self { agent: Agent::start(options), records, events: tokio::spawn(events) })
+        Ok(Self { agent: Agent::start(options), records, events: tokio::spawn(events), balancers })
     }
 
     /// The agent, for logs and exec.
@@ -130,8 +135,9 @@ impl Node {
         &self.agent
     }
 
-    /// Stops the agent; containers go on.
+    /// Stops the agent; containers go on, and so does what leads to them.
     pub async fn stop(self) {
+        drop(self.balancers);
         self.agent.stop().await;
         self.records.stop().await;
         self.events.abort();
@@ -168,7 +174,6 @@ async fn network(
         return Ok(Arc::new(Absent));
     };
     let grants = loaded.grants().clone();
-    Prefixes { links: grants.links(), tables: grants.tables() }.keep(data)?;
     let options = network::Options {
         plugin,
         plugin_name: loaded.name().to_owned(),
@@ -186,6 +191,23 @@ async fn network(
     Ok(Arc::new(Plugged::start(options).await))
 }
 
+fn balancers(args: &NodeArgs, node: &str, addresses: &[IpAddr], control: &Control) -> Vec<Balancer> {
+    let loaded = control.loaded().iter().filter_map(|loaded| Some((loaded, loaded.load_balancer()?)));
+    let options = loaded.map(|(loaded, plugin)| balancer::Options {
+        plugin,
+        plugin_name: loaded.name().to_owned(),
+        grants: loaded.grants().clone(),
+        node: load_balancer::NodeInfo {
+            name: node.to_owned(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            cluster_ranges: args.cluster_range.clone(),
+        },
+        cluster: control.cluster(),
+        node_netns: None,
+    });
+    options.map(Balancer::start).collect()
+}
+
 /// What the links and tables of a node's network begin with: written down, so that `gantry clean` knows them without the
 /// bundle.
 #[derive(Default, Serialize, Deserialize)]
@@ -197,6 +219,17 @@ pub struct Prefixes {
 }
 
 impl Prefixes {
+    /// Of every plugin that changes the node.
+    fn granted(control: &Control) -> Self {
+        let changes = |loaded: &&std::sync::Arc<gantry_plugin::Loaded>| loaded.grants().plan("network");
+        let mut prefixes = Self::default();
+        for loaded in control.loaded().iter().filter(changes) {
+            prefixes.links.extend(loaded.grants().links());
+            prefixes.tables.extend(loaded.grants().tables());
+        }
+        prefixes
+    }
+
     fn file(data: &Path) -> PathBuf {
         data.join("network-prefixes.json")
     }

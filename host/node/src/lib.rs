@@ -1,6 +1,7 @@
 //! A node: everything between a Pod that is bound to it and containers that run.
 
 pub mod agent;
+pub mod balancer;
 pub mod cluster;
 pub mod containerd;
 pub mod hollow;

@@ -70,7 +70,13 @@ impl Local {
 impl Cluster for Local {
     fn pods(&self, node: Option<&str>) -> Box<dyn PodFeed> {
         let selector = node.map(|n| format!("spec.nodeName={n}")).unwrap_or_default();
-        Box::new(LocalPods { local: self.clone(), selector, changes: None })
+        let (group, version, plural) = (String::new(), "v1".to_owned(), "pods".to_owned());
+        Box::new(LocalFeed { local: self.clone(), group, version, plural, selector, changes: None })
+    }
+
+    fn follow(&self, group: &str, version: &str, plural: &str) -> Box<dyn PodFeed> {
+        let (group, version, plural) = (group.to_owned(), version.to_owned(), plural.to_owned());
+        Box::new(LocalFeed { local: self.clone(), group, version, plural, selector: String::new(), changes: None })
     }
 
     fn changes(&self, source: Source) -> Box<dyn SourceFeed> {
@@ -157,17 +163,22 @@ impl Cluster for Local {
     }
 }
 
-struct LocalPods {
+struct LocalFeed {
     local: Local,
+    group: String,
+    version: String,
+    plural: String,
     selector: String,
     changes: Option<Changes>,
 }
 
 #[async_trait]
-impl PodFeed for LocalPods {
+impl PodFeed for LocalFeed {
     async fn next(&mut self) -> Result<Vec<PodEvent>, Status> {
         let Some(changes) = &mut self.changes else {
-            let kind = self.local.kind("", "Pod")?;
+            let Self { group, version, plural, .. } = &*self;
+            let kind = self.local.objects.kinds().by_resource(group, version, plural);
+            let kind = kind.ok_or_else(|| Status::internal(format!("the control plane knows no {plural}")))?;
             let options = ListOptions { field_selector: self.selector.clone(), ..ListOptions::default() };
             let list = self.local.objects.list(&kind, &options)?;
             let options = WatchOptions {

@@ -58,18 +58,18 @@ impl Source {
     }
 }
 
-/// A change in the set of pods.
+/// A change in the set of pods, or of the objects of another kind that a node follows.
 #[derive(Clone, Debug)]
 pub enum PodEvent {
     /// Everything there is; what is known and not in it is gone. First, and again after a gap.
     Snapshot(Vec<Arc<Record>>),
     /// New or changed.
     Applied(Arc<Record>),
-    /// Gone, or no longer of this node.
+    /// Gone, or (a pod) no longer of this node.
     Gone(Arc<Record>),
 }
 
-/// Changes of pods, in order.
+/// Changes of pods, or of the objects of another kind, in order.
 #[async_trait]
 pub trait PodFeed: Send {
     /// The next changes, at least one; waits. After an error the next call begins with a snapshot.
@@ -88,6 +88,9 @@ pub trait SourceFeed: Send {
 pub trait Cluster: Send + Sync + 'static {
     /// Pods bound to this node; `None`: every pod.
     fn pods(&self, node: Option<&str>) -> Box<dyn PodFeed>;
+
+    /// Every object of a kind, for what a node does beside its pods (`discovery.k8s.io`, `v1`, `endpointslices`).
+    fn follow(&self, group: &str, version: &str, plural: &str) -> Box<dyn PodFeed>;
 
     /// Changes of a kind that pods read from.
     fn changes(&self, source: Source) -> Box<dyn SourceFeed>;

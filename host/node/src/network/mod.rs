@@ -14,7 +14,9 @@ pub mod netns;
 mod plugged;
 
 pub use absent::Absent;
+pub(crate) use apply::Executor;
 pub use clean::{Leavings, clean};
+pub(crate) use grants::Permits;
 pub use plugged::{NETNS_DIR, Options, Plugged};
 
 use std::net::IpAddr;

@@ -93,6 +93,10 @@ impl Cluster for FakeCluster {
         Box::new(Feed { table: self.table.clone(), changes: self.pods.subscribe(), begun: false })
     }
 
+    fn follow(&self, _group: &str, _version: &str, plural: &str) -> Box<dyn PodFeed> {
+        panic!("an agent follows no {plural}")
+    }
+
     fn changes(&self, source: Source) -> Box<dyn SourceFeed> {
         Box::new(SourceChanges { source, changes: self.changes.subscribe() })
     }
