@@ -76,6 +76,22 @@ fn without_its_controller_a_deployment_is_only_stored() -> Result<()> {
 }
 
 #[test]
+fn without_their_controller_services_are_only_stored() -> Result<()> {
+    let without = |options: &mut Options| without(options, "controller-services");
+    Suite::start_with("no-services", without)?.run(scenarios![services_are_only_stored])
+}
+
+fn services_are_only_stored(case: &Case) -> Result<()> {
+    // Clients count on the kind.
+    ensure!(case.line("cluster-info")?.contains("is running at"));
+    case.line("create service clusterip web --tcp=80:8080")?;
+    ensure!(case.until_event("web", "NoController")?.contains("controller-services"));
+    ensure!(text(&case.get("service web")?, "/spec/clusterIP").is_empty());
+    case.apply(&pod("other", "echo hello"))?;
+    case.until_is("pod other", "/status/phase", "Succeeded").map(drop)
+}
+
+#[test]
 fn bundles_that_do_not_fit_are_refused() -> Result<()> {
     let options = gantry_tests::suite::options("refused")?;
     let text = fs::read_to_string(&options.bundle)?;

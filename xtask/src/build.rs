@@ -11,7 +11,14 @@ use crate::shell::{self, Step};
 use crate::{image, packages, paths};
 
 /// The stock plugins' packages.
-const PLUGINS: &[&str] = &["controller-workloads", "network-bridge", "scheduler-kubernetes", "sink-file"];
+const PLUGINS: &[&str] = &[
+    "controller-services",
+    "controller-workloads",
+    "load-balancer-nftables",
+    "network-bridge",
+    "scheduler-kubernetes",
+    "sink-file",
+];
 
 #[derive(Args)]
 pub struct Build {

@@ -1,6 +1,7 @@
 //! The program in Gantry's test image: a small HTTP server, and the handful of commands that trying out containers
 //! needs, in one static binary. `web help` lists them.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ web: a small HTTP server and test commands
   write FILE TEXT...  write TEXT to FILE
   lines COUNT [MS]    print COUNT numbered lines, MS milliseconds apart
   get HOST:PORT PATH  fetch a page and print its body
+  tally COUNT HOST:PORT PATH  fetch it so often, each time anew, and count the first lines
   id                  print uid, gid and groups
   size                print the terminal's size, if there is one
   eat MEBIBYTES       use that much memory, then sleep
@@ -53,7 +55,8 @@ fn run(command: &str, rest: &[&str]) -> io::Result<ExitCode> {
         "touch" => drop(fs::File::create(needed(first)?)?),
         "write" => fs::write(needed(first)?, rest.get(1..).unwrap_or_default().join(" "))?,
         "lines" => lines(number(first)?, rest.get(1).map_or(Ok(0), |ms| number(Some(ms)))?)?,
-        "get" => get(needed(first)?, rest.get(1).copied().unwrap_or("/"))?,
+        "get" => print!("{}", get(needed(first)?, rest.get(1).copied().unwrap_or("/"))?),
+        "tally" => tally(number(first)?, needed(rest.get(1).copied())?, rest.get(2).copied().unwrap_or("/"))?,
         "id" => id()?,
         "size" => size()?,
         "eat" => eat(number(first)?),
@@ -198,12 +201,23 @@ fn lines(count: u64, pause_ms: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn get(address: &str, path: &str) -> io::Result<()> {
+fn get(address: &str, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut reader = BufReader::new(stream);
     let length = skip_headers(&mut reader)?;
-    io::copy(&mut reader.take(length), &mut io::stdout())?;
+    let mut body = String::new();
+    reader.take(length).read_to_string(&mut body)?;
+    Ok(body)
+}
+
+fn tally(count: u32, address: &str, path: &str) -> io::Result<()> {
+    let mut tally: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..count {
+        let body = get(address, path)?;
+        *tally.entry(body.lines().next().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    tally.iter().for_each(|(line, count)| println!("{count} {line}"));
     Ok(())
 }
 

@@ -1,0 +1,33 @@
+//! Who serves a Service: EndpointSlices, and Endpoints for clients that know nothing newer.
+
+mod listed;
+mod mirror;
+mod pods;
+mod slices;
+mod zones;
+
+pub use zones::Zones;
+
+use gantry_sdk::Result;
+use gantry_sdk::api::Resource;
+
+use crate::object::Service;
+
+/// The label by which an EndpointSlice says which Service it is of.
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// Brings a Service's EndpointSlices and Endpoints in line.
+pub fn sync(service: &Service, zones: &mut Zones) -> Result<()> {
+    if service.is_name() {
+        slices::sync(service, slices::POD_SLICES, Vec::new())?;
+        return mirror::remove(service);
+    }
+    if service.spec.selector.is_empty() {
+        // Somebody else says who serves it: in EndpointSlices of their own, or in Endpoints.
+        let listed = mirror::read(service.namespace(), service.name())?;
+        return slices::sync(service, slices::MIRRORED_SLICES, listed);
+    }
+    let listed = pods::listed(service, zones)?;
+    mirror::write(service, &listed)?;
+    slices::sync(service, slices::POD_SLICES, listed)
+}

@@ -1,0 +1,169 @@
+//! `v1` Service.
+
+use std::collections::BTreeMap;
+
+use gantry_sdk::Value;
+use gantry_sdk::api::{Condition, IntOrString, ObjectMeta};
+use serde::{Deserialize, Serialize};
+
+use super::{or_default, resource};
+
+/// A Service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Service {
+    /// `metadata`
+    pub metadata: ObjectMeta,
+    /// `spec`
+    #[serde(deserialize_with = "or_default")]
+    pub spec: Spec,
+    /// `status`
+    #[serde(deserialize_with = "or_default")]
+    pub status: Status,
+}
+
+/// `spec`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spec {
+    /// `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`
+    #[serde(rename = "type", deserialize_with = "or_default")]
+    pub kind: String,
+    /// Which pods serve it. Empty: somebody else says who does.
+    #[serde(deserialize_with = "or_default")]
+    pub selector: BTreeMap<String, String>,
+    /// Empty, `None` or an address.
+    #[serde(rename = "clusterIP", deserialize_with = "or_default")]
+    pub cluster_ip: String,
+    /// The same, one per address family.
+    #[serde(rename = "clusterIPs", deserialize_with = "or_default")]
+    pub cluster_ips: Vec<String>,
+    /// Ports.
+    #[serde(deserialize_with = "or_default")]
+    pub ports: Vec<Port>,
+    /// Addresses that lead to nodes.
+    #[serde(rename = "externalIPs", deserialize_with = "or_default")]
+    pub external_ips: Vec<String>,
+    /// What an ExternalName stands for.
+    #[serde(deserialize_with = "or_default")]
+    pub external_name: String,
+    /// `None` or `ClientIP`
+    #[serde(deserialize_with = "or_default")]
+    pub session_affinity: String,
+    /// How long it lasts.
+    pub session_affinity_config: Option<Value>,
+    /// `Cluster` or `Local`
+    #[serde(deserialize_with = "or_default")]
+    pub internal_traffic_policy: String,
+    /// `Cluster` or `Local`
+    #[serde(deserialize_with = "or_default")]
+    pub external_traffic_policy: String,
+    /// Whether pods that are not ready count as ready.
+    #[serde(deserialize_with = "or_default")]
+    pub publish_not_ready_addresses: bool,
+    /// `IPv4`
+    #[serde(deserialize_with = "or_default")]
+    pub ip_families: Vec<String>,
+    /// `SingleStack`
+    #[serde(deserialize_with = "or_default")]
+    pub ip_family_policy: String,
+    /// Whether the type LoadBalancer gets node ports; absent: yes.
+    pub allocate_load_balancer_node_ports: Option<bool>,
+}
+
+/// `spec.ports[]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Port {
+    /// May be empty for a single port.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// `TCP`, `UDP` or `SCTP`
+    #[serde(deserialize_with = "or_default")]
+    pub protocol: String,
+    /// Where clients connect to.
+    pub port: u16,
+    /// Where pods listen: a number, or the name of a container's port.
+    pub target_port: Option<IntOrString>,
+    /// 0: none.
+    #[serde(deserialize_with = "or_default")]
+    pub node_port: u16,
+    /// A hint.
+    pub app_protocol: Option<String>,
+}
+
+/// `status`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    /// Conditions.
+    #[serde(deserialize_with = "or_default")]
+    pub conditions: Vec<Condition>,
+    /// Where load balancers serve it.
+    #[serde(deserialize_with = "or_default")]
+    pub load_balancer: LoadBalancer,
+}
+
+/// `status.loadBalancer`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LoadBalancer {
+    /// Addresses.
+    #[serde(deserialize_with = "or_default")]
+    pub ingress: Vec<Ingress>,
+}
+
+/// `status.loadBalancer.ingress[]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ingress {
+    /// The address.
+    #[serde(deserialize_with = "or_default")]
+    pub ip: String,
+    /// `VIP` (also when empty): packets arrive with that address. `Proxy`: they do not.
+    #[serde(deserialize_with = "or_default")]
+    pub ip_mode: String,
+}
+
+resource!(Service, "", "v1", "Service");
+
+impl Service {
+    /// Only a name for something outside.
+    pub fn is_name(&self) -> bool {
+        self.spec.kind == "ExternalName"
+    }
+
+    /// Without a virtual address because the user wants none.
+    pub fn is_headless(&self) -> bool {
+        !self.is_name() && self.spec.cluster_ip == "None"
+    }
+
+    /// Whether its ports get ports of the nodes.
+    pub fn wants_node_ports(&self) -> bool {
+        match self.spec.kind.as_str() {
+            "NodePort" => true,
+            "LoadBalancer" => self.spec.allocate_load_balancer_node_ports.unwrap_or(true),
+            _ => false,
+        }
+    }
+
+    /// Whether traffic may come from outside the cluster.
+    pub fn is_external(&self) -> bool {
+        matches!(self.spec.kind.as_str(), "NodePort" | "LoadBalancer") || !self.spec.external_ips.is_empty()
+    }
+}
+
+impl Port {
+    /// `TCP`
+    pub fn protocol(&self) -> &str {
+        if self.protocol.is_empty() { "TCP" } else { &self.protocol }
+    }
+
+    /// For people.
+    pub fn title(&self) -> String {
+        match self.name.as_str() {
+            "" => format!("port {}/{}", self.port, self.protocol()),
+            name => format!("port {name}"),
+        }
+    }
+}

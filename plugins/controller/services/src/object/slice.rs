@@ -1,0 +1,102 @@
+//! `discovery.k8s.io/v1` EndpointSlice.
+
+use gantry_sdk::api::ObjectMeta;
+use serde::{Deserialize, Serialize};
+
+use super::{or_default, resource};
+
+/// Who serves a Service on a set of ports.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EndpointSlice {
+    /// `metadata`
+    pub metadata: ObjectMeta,
+    /// `IPv4`
+    pub address_type: String,
+    /// All endpoints listen on all of these.
+    #[serde(deserialize_with = "or_default")]
+    pub ports: Vec<SlicePort>,
+    /// At most 100 of this plugin's.
+    #[serde(deserialize_with = "or_default")]
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// `ports[]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SlicePort {
+    /// The Service's name for it.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// `TCP`, `UDP` or `SCTP`
+    #[serde(deserialize_with = "or_default")]
+    pub protocol: String,
+    /// Where the endpoints listen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// A hint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app_protocol: Option<String>,
+}
+
+/// `endpoints[]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Endpoint {
+    /// One is meant: the others are alternatives.
+    pub addresses: Vec<String>,
+    /// What may be sent there.
+    #[serde(deserialize_with = "or_default")]
+    pub conditions: Conditions,
+    /// The pod's name in DNS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Where it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    /// Where its node is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_ref: Option<TargetRef>,
+}
+
+/// `endpoints[].conditions`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Conditions {
+    /// Takes new connections.
+    pub ready: Option<bool>,
+    /// Answers, even if it is going.
+    pub serving: Option<bool>,
+    /// Is going.
+    pub terminating: Option<bool>,
+}
+
+/// `endpoints[].targetRef`
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TargetRef {
+    /// `Pod`
+    #[serde(deserialize_with = "or_default")]
+    pub kind: String,
+    /// Its namespace.
+    #[serde(deserialize_with = "or_default")]
+    pub namespace: String,
+    /// Its name.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// Its uid.
+    #[serde(deserialize_with = "or_default")]
+    pub uid: String,
+}
+
+resource!(EndpointSlice, "discovery.k8s.io", "v1", "EndpointSlice");
+
+impl Conditions {
+    /// Takes new connections; by default it does.
+    pub fn is_ready(&self) -> bool {
+        self.ready.unwrap_or(true)
+    }
+}

@@ -1,0 +1,401 @@
+//! Services in real packets: a virtual address from a pod, from the node and from outside, balance, readiness, node ports,
+//! what a crash of the host changes (nothing), and what deletion leaves (nothing).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use gantry_tests::case::{at, number, text};
+use gantry_tests::manifests::{deployment, pod};
+use gantry_tests::{Case, Suite, netns, scenarios};
+use nix::sched::{CloneFlags, setns};
+use serde_json::{Value, json};
+
+#[test]
+fn services() -> Result<()> {
+    Suite::start("services")?.run(scenarios![
+        a_deployment_is_exposed,
+        connections_spread_evenly,
+        an_unready_pod_gets_no_new_connection,
+        a_pod_reaches_itself,
+        clients_stay_with_their_backend,
+        nobody_serving_is_refused_at_once,
+        deletion_leaves_nothing,
+        endpoints_by_hand,
+        what_cannot_be_is_refused,
+        kubectl_makes_every_type,
+    ])
+}
+
+/// Fetches a page over a connection of its own.
+fn fetch(to: SocketAddr) -> Result<String> {
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: service\r\n\r\n")?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let line = answer.lines().find(|line| line.starts_with("hello from")).context("no hello in the answer")?;
+    Ok(line.trim().to_owned())
+}
+
+/// A Deployment that is ready.
+fn serve(case: &Case, name: &str, replicas: u32) -> Result<()> {
+    case.apply(&deployment(name, replicas))?;
+    case.line(&format!("rollout status deployment/{name} --timeout=120s")).map(drop)
+}
+
+/// A pod to ask from.
+fn client(case: &Case) -> Result<()> {
+    case.apply(&pod("client", "sleep 3600"))?;
+    case.until_is("pod client", "/status/phase", "Running").map(drop)
+}
+
+/// Exposes a Deployment on port 80; gives the virtual address.
+fn expose(case: &Case, name: &str, more: &str) -> Result<SocketAddr> {
+    case.line(&format!("expose deployment {name} --port 80 --target-port 8080 {more}"))?;
+    address(case, name)
+}
+
+fn address(case: &Case, service: &str) -> Result<SocketAddr> {
+    case.until(&format!("an address of {service}"), || {
+        let found = text(&case.get(&format!("service {service}"))?, "/spec/clusterIP");
+        Ok(format!("{found}:80").parse()?)
+    })
+}
+
+fn service(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
+}
+
+fn a_deployment_is_exposed(case: &Case) -> Result<()> {
+    serve(case, "web", 3)?;
+    client(case)?;
+    let at = expose(case, "web", "")?;
+    let from_node = case.until("an answer to the node", || fetch(at))?;
+    ensure!(from_node.contains("hello from web-"), "{from_node}");
+    let from_pod = case.line(&format!("exec client -- /web get {at} /"))?;
+    ensure!(from_pod.contains("hello from web-"), "{from_pod}");
+    let shown = case.line("get service web --no-headers")?;
+    ensure!(shown.contains("ClusterIP") && shown.contains("80/TCP") && shown.contains("<none>"), "{shown}");
+    let slices = case.list("endpointslices -l kubernetes.io/service-name=web")?;
+    ensure!(slices.len() == 1 && slices[0]["endpoints"].as_array().is_some_and(|e| e.len() == 3), "{slices:?}");
+    ensure!(case.get("endpoints web")?["subsets"][0]["addresses"].as_array().is_some_and(|a| a.len() == 3));
+    let described = case.line("describe service web")?;
+    ensure!(described.contains(":8080,"), "{described}");
+    // The name stays as the pods change.
+    case.line("scale deployment web --replicas=1")?;
+    case.until("two endpoints less", || {
+        let slices = case.list("endpointslices -l kubernetes.io/service-name=web")?;
+        let count: usize = slices.iter().filter_map(|s| s["endpoints"].as_array()).map(Vec::len).sum();
+        ensure!(count == 1, "{count} endpoints");
+        Ok(())
+    })?;
+    case.until("an answer of the one that is left", || fetch(at)).map(drop)
+}
+
+fn connections_spread_evenly(case: &Case) -> Result<()> {
+    serve(case, "even", 3)?;
+    client(case)?;
+    let at = expose(case, "even", "")?;
+    case.until("an answer", || fetch(at))?;
+    // Every one is in place before it is counted.
+    case.until("all three to answer", || {
+        let tally = tally(case, 60, at)?;
+        ensure!(tally.len() == 3, "{tally:?}");
+        Ok(())
+    })?;
+    let tally = tally(case, 3_000, at)?;
+    println!("3,000 connections over 3 pods: {tally:?}");
+    ensure!(tally.values().sum::<u32>() == 3_000, "{tally:?}");
+    ensure!(tally.values().all(|count| (900..=1_100).contains(count)), "{tally:?}");
+    Ok(())
+}
+
+/// Who answered a pod how often, over that many connections.
+fn tally(case: &Case, count: u32, at: SocketAddr) -> Result<BTreeMap<String, u32>> {
+    let said = case.line(&format!("exec client -- /web tally {count} {at} /"))?;
+    let line = |line: &str| {
+        let (count, who) = line.trim().split_once(' ')?;
+        Some((who.to_owned(), count.parse().ok()?))
+    };
+    said.lines().map(|l| line(l).with_context(|| format!("{l:?} is no count"))).collect()
+}
+
+fn an_unready_pod_gets_no_new_connection(case: &Case) -> Result<()> {
+    serve(case, "moody", 3)?;
+    let at = expose(case, "moody", "")?;
+    case.until("an answer", || fetch(at))?;
+    let pods = case.list("pods -l app=moody")?;
+    let (name, ip) = (text(&pods[0], "/metadata/name"), text(&pods[0], "/status/podIP"));
+    let mut stream = TcpStream::connect((ip.as_str(), 8080))?;
+    stream.write_all(b"POST /ready/no HTTP/1.1\r\nHost: pod\r\nContent-Length: 0\r\n\r\n")?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    stream.read_to_string(&mut String::new())?;
+    case.until("the pod to be unready", || {
+        let pod = case.get(&format!("pod {name}"))?;
+        ensure!(!at_ready(&pod), "it is still ready");
+        Ok(())
+    })?;
+    let seen = Instant::now();
+    // With three pods, 60 connections miss one by chance once in 10^10 times.
+    let clean = || -> Result<bool> {
+        for _ in 0..60 {
+            if fetch(at)?.contains(&name) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    let mut begun = seen;
+    while !clean()? {
+        ensure!(seen.elapsed() < Duration::from_secs(1), "{name} still gets connections after {:?}", seen.elapsed());
+        begun = Instant::now();
+    }
+    println!("out of rotation {:?} after it was seen to be unready", begun - seen);
+    case.line(&format!("delete pod {name} --wait=false"))?;
+    case.line("rollout status deployment/moody --timeout=120s").map(drop)
+}
+
+fn at_ready(pod: &Value) -> bool {
+    let conditions = at(pod, "/status/conditions").as_array().cloned().unwrap_or_default();
+    conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
+}
+
+fn a_pod_reaches_itself(case: &Case) -> Result<()> {
+    serve(case, "alone", 1)?;
+    let at = expose(case, "alone", "")?;
+    case.until("an answer", || fetch(at))?;
+    let said = case.line(&format!("exec deployment/alone -- /web get {at} /"))?;
+    ensure!(said.contains("hello from alone-"), "{said}");
+    Ok(())
+}
+
+fn clients_stay_with_their_backend(case: &Case) -> Result<()> {
+    serve(case, "sticky", 3)?;
+    client(case)?;
+    let at = expose(case, "sticky", "--session-affinity=ClientIP")?;
+    case.until("an answer", || fetch(at))?;
+    case.until("one that always answers", || {
+        let tally = tally(case, 50, at)?;
+        ensure!(tally.len() == 1, "{tally:?}");
+        Ok(())
+    })?;
+    let service = case.get("service sticky")?;
+    ensure!(number(&service, "/spec/sessionAffinityConfig/clientIP/timeoutSeconds") == 10_800, "{service}");
+    Ok(())
+}
+
+fn nobody_serving_is_refused_at_once(case: &Case) -> Result<()> {
+    serve(case, "gone", 1)?;
+    client(case)?;
+    let at = expose(case, "gone", "")?;
+    case.until("an answer", || fetch(at))?;
+    case.line("scale deployment gone --replicas=0")?;
+    case.until("connections of the node to be refused", || refused(at))?;
+    let begun = Instant::now();
+    let said = case.fail(&format!("exec client -- /web get {at} /"))?;
+    ensure!(said.contains("refused"), "{said}");
+    ensure!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+    // So is a port that the Service does not have.
+    refused(SocketAddr::new(at.ip(), 81))?;
+    case.line("scale deployment gone --replicas=1")?;
+    case.until("an answer again", || fetch(at)).map(drop)
+}
+
+fn refused(at: SocketAddr) -> Result<()> {
+    match TcpStream::connect_timeout(&at, Duration::from_secs(2)) {
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Ok(()),
+        other => bail!("{at}: {other:?}"),
+    }
+}
+
+fn rules() -> Result<String> {
+    let output = Command::new("nft").args(["list", "table", "ip", "gantry-services"]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn deletion_leaves_nothing(case: &Case) -> Result<()> {
+    serve(case, "brief", 2)?;
+    let at = expose(case, "brief", "--type NodePort")?;
+    case.until("an answer", || fetch(at))?;
+    let port = number(&case.get("service brief")?, "/spec/ports/0/nodePort").to_string();
+    let ip = at.ip().to_string();
+    let mentions =
+        |what: &str| rules().map(|rules| rules.split(|c: char| !c.is_ascii_digit() && c != '.').any(|w| w == what));
+    ensure!(mentions(&ip)? && mentions(&port)?, "{}", rules()?);
+    ensure!(!case.is_gone(&format!("ipaddress {ip}"))? && !case.is_gone(&format!("nodeport {port}"))?);
+    case.line("delete service brief")?;
+    case.until("the rules to go", || {
+        ensure!(!mentions(&ip)? && !mentions(&port)?, "{}", rules()?);
+        Ok(())
+    })?;
+    for object in [
+        format!("ipaddress {ip}"),
+        format!("nodeport {port}"),
+        "frontend service-brief".to_owned(),
+        "endpoints brief".to_owned(),
+    ] {
+        case.until_gone(&object)?;
+    }
+    case.until("the slices to go", || {
+        let left = case.names("endpointslices -l kubernetes.io/service-name=brief")?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+}
+
+fn endpoints_by_hand(case: &Case) -> Result<()> {
+    serve(case, "real", 1)?;
+    let pods = case.list("pods -l app=real")?;
+    case.apply(&service("hand", json!({"ports": [{"port": 80, "targetPort": 8080}]})))?;
+    let at = address(case, "hand")?;
+    case.until("nobody to answer yet", || refused(at))?;
+    case.apply(&json!({
+        "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "hand"},
+        "subsets": [{"addresses": [{"ip": text(&pods[0], "/status/podIP")}], "ports": [{"port": 8080}]}],
+    }))?;
+    let said = case.until("an answer", || fetch(at))?;
+    ensure!(said.contains("hello from real-"), "{said}");
+    case.line("delete endpoints hand")?;
+    case.until("nobody to answer any more", || refused(at))
+}
+
+fn what_cannot_be_is_refused(case: &Case) -> Result<()> {
+    let said = case.refused(&service("empty", json!({"selector": {"app": "x"}})))?;
+    ensure!(said.contains("spec.ports: Required value"), "{said}");
+    let said = case.refused(&service("far", json!({"clusterIP": "192.0.2.77", "ports": [{"port": 80}]})))?;
+    ensure!(said.contains("spec.clusterIP: Invalid value"), "{said}");
+    case.apply(&service("first", json!({"clusterIP": "10.96.0.77", "ports": [{"port": 80}]})))?;
+    case.until("the address to be taken", || {
+        ensure!(!case.is_gone("ipaddress 10.96.0.77")?, "it is not taken");
+        Ok(())
+    })?;
+    case.apply(&service("second", json!({"clusterIP": "10.96.0.77", "ports": [{"port": 80}]})))?;
+    let said = case.until_event("second", "ClusterIPTaken")?;
+    ensure!(said.contains("/first"), "{said}");
+    ensure!(case.is_gone("frontend service-second")?);
+    let said = case.fail("patch service first --type merge -p {\"spec\":{\"clusterIP\":\"10.96.0.78\"}}")?;
+    ensure!(said.contains("field is immutable"), "{said}");
+    Ok(())
+}
+
+fn kubectl_makes_every_type(case: &Case) -> Result<()> {
+    case.line("create service clusterip one --tcp=80:8080")?;
+    case.line("create service nodeport two --tcp=80:8080 --node-port=31234")?;
+    case.line("create service loadbalancer three --tcp=443:8443")?;
+    case.line("create service externalname four --external-name example.com")?;
+    case.line("create service clusterip five --clusterip=None")?;
+    address(case, "one")?;
+    address(case, "two")?;
+    address(case, "three")?;
+    let shown = case.line("get services -o wide")?;
+    for part in ["80:31234/TCP", "example.com", "None", "LoadBalancer", "app=one"] {
+        ensure!(shown.contains(part), "no {part} in {shown}");
+    }
+    ensure!(number(&case.get("service three")?, "/spec/ports/0/nodePort") >= 30_000);
+    let frontends = case.names("frontends")?;
+    ensure!(frontends == ["service-one", "service-three", "service-two"], "{frontends:?}");
+    case.line("patch service two --type merge -p {\"spec\":{\"type\":\"ClusterIP\"}}")?;
+    case.until("the node port to go", || {
+        ensure!(case.is_gone("nodeport 31234")?, "it is still there");
+        let two = case.get("service two")?;
+        ensure!(two.pointer("/spec/ports/0/nodePort").is_none(), "{two}");
+        Ok(())
+    })
+}
+
+/// A machine beside the node.
+struct Outside {
+    machine: Child,
+}
+
+impl Outside {
+    /// Takes the other end of the node's link there.
+    fn new() -> Result<Self> {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", "echo there; exec sleep 3600"]).stdout(Stdio::piped());
+        let mut outside = Self { machine: command.spawn()? };
+        let mut there = [0; 6];
+        outside.machine.stdout.as_mut().context("no output")?.read_exact(&mut there)?;
+        let pid = outside.machine.id();
+        netns::ip(&format!("link set outside netns {pid}"))?;
+        outside.within(|| {
+            netns::ip("link set outside up")?;
+            netns::ip("address add 192.0.2.1/24 dev outside")
+        })?;
+        Ok(outside)
+    }
+
+    fn within<T: Send>(&self, job: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let namespace = File::open(format!("/proc/{}/ns/net", self.machine.id()))?;
+        let there = || {
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            job()
+        };
+        thread::scope(|scope| scope.spawn(there).join().unwrap_or_else(|_| bail!("it panicked")))
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let _ = self.machine.kill();
+        let _ = self.machine.wait();
+    }
+}
+
+#[test]
+fn the_node_answers_outside_and_survives_the_host() -> Result<()> {
+    let mut suite = Suite::start("doors")?;
+    let case = suite.case("doors")?;
+    let outside = Outside::new()?;
+    serve(&case, "door", 3)?;
+    client(&case)?;
+    let at = expose(&case, "door", "--type NodePort --external-ip 192.0.2.200")?;
+    case.until("an answer", || fetch(at))?;
+    let before = case.get("service door")?;
+    let port = u16::try_from(number(&before, "/spec/ports/0/nodePort"))?;
+    let node: SocketAddr = format!("{}:{port}", netns::ADDRESS).parse()?;
+    let external: SocketAddr = "192.0.2.200:80".parse()?;
+    for (what, at) in [("the node's port", node), ("the loopback", format!("127.0.0.1:{port}").parse()?)] {
+        ensure!(fetch(at).with_context(|| what.to_owned())?.contains("hello from door-"));
+    }
+    ensure!(case.line(&format!("exec client -- /web get {node} /"))?.contains("hello from door-"));
+    ensure!(case.until("an answer outside", || outside.within(|| fetch(node)))?.contains("hello from door-"));
+    outside.within(|| netns::ip("route add 192.0.2.200/32 via 192.0.2.2"))?;
+    ensure!(outside.within(|| fetch(external))?.contains("hello from door-"));
+    // With the policy Local the pod still sees who asks; this is one node, so all are local.
+    case.line("patch service door --type merge -p {\"spec\":{\"externalTrafficPolicy\":\"Local\"}}")?;
+    case.until("the policy to be in the rules", || {
+        ensure!(rules()?.contains("fib saddr type local"), "{}", rules()?);
+        Ok(())
+    })?;
+    ensure!(outside.within(|| fetch(node))?.contains("hello from door-"));
+    ensure!(fetch(node)?.contains("hello from door-"));
+    // Without the host the node goes on; with it again nothing has another address.
+    suite.stack()?.crash_gantry()?;
+    ensure!(fetch(at)?.contains("hello from door-") && outside.within(|| fetch(node))?.contains("hello from door-"));
+    suite.stack()?.start_gantry()?;
+    case.apply(&service(
+        "other",
+        json!({"type": "NodePort", "selector": {"app": "door"}, "ports": [{"port": 80, "targetPort": 8080}]}),
+    ))?;
+    let other = address(&case, "other")?;
+    case.until("the new one to answer", || fetch(other))?;
+    ensure!(other != at);
+    let after = case.get("service door")?;
+    for field in ["/spec/clusterIP", "/spec/ports/0/nodePort", "/metadata/uid"] {
+        ensure!(before.pointer(field) == after.pointer(field), "{field}: {after}");
+    }
+    ensure!(fetch(at)?.contains("hello from door-") && outside.within(|| fetch(node))?.contains("hello from door-"));
+    suite.stop()?;
+    ensure!(!netns::ip("-o link")?.contains("gts0") && !netns::ip("route")?.contains("10.96"), "something is left");
+    Ok(())
+}
