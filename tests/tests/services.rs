@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use gantry_tests::case::{at, number, text};
-use gantry_tests::manifests::{deployment, pod};
+use gantry_tests::manifests::{deployment, pod, with};
 use gantry_tests::{Case, Suite, netns, scenarios};
 use nix::sched::{CloneFlags, setns};
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ fn services() -> Result<()> {
         clients_stay_with_their_backend,
         nobody_serving_is_refused_at_once,
         deletion_leaves_nothing,
+        datagrams_find_another_backend,
         endpoints_by_hand,
         what_cannot_be_is_refused,
         kubectl_makes_every_type,
@@ -250,6 +251,39 @@ fn deletion_leaves_nothing(case: &Case) -> Result<()> {
         ensure!(left.is_empty(), "{left:?}");
         Ok(())
     })
+}
+
+/// A client that keeps sending from one port is led elsewhere when its backend goes.
+fn datagrams_find_another_backend(case: &Case) -> Result<()> {
+    for name in ["udp-1", "udp-2"] {
+        let object = with(pod(name, "echo-udp 5353"), "/metadata/labels/app", "udp");
+        case.apply(&object)?;
+        case.until_is(&format!("pod {name}"), "/status/phase", "Running")?;
+    }
+    case.apply(&service(
+        "udp",
+        json!({"selector": {"app": "udp"}, "ports": [{"port": 53, "protocol": "UDP", "targetPort": 5353}]}),
+    ))?;
+    let ip = address(case, "udp")?.ip();
+    case.until("two endpoints", || {
+        let slices = case.list("endpointslices -l kubernetes.io/service-name=udp")?;
+        let ready = slices
+            .iter()
+            .filter_map(|s| s["endpoints"].as_array())
+            .flatten()
+            .filter(|e| e["conditions"]["ready"] == true);
+        ensure!(ready.count() == 2, "{slices:?}");
+        Ok(())
+    })?;
+    case.apply(&pod("asker", &format!("ask-udp {ip}:53 60")))?;
+    let first = case.until("an answer", || {
+        let log = case.line("logs asker")?;
+        log.lines().find(|line| line.starts_with("udp-")).map(str::to_owned).context(log.clone())
+    })?;
+    case.line(&format!("delete pod {first} --now --timeout=30s"))?;
+    let other = if first == "udp-1" { "udp-2" } else { "udp-1" };
+    case.until_log("asker", other)?;
+    case.line("delete pod asker --now").map(drop)
 }
 
 fn endpoints_by_hand(case: &Case) -> Result<()> {

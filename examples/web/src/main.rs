@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,6 +23,8 @@ web: a small HTTP server and test commands
   lines COUNT [MS]    print COUNT numbered lines, MS milliseconds apart
   get HOST:PORT PATH  fetch a page and print its body
   tally COUNT HOST:PORT PATH  fetch it so often, each time anew, and count the first lines
+  echo-udp PORT       answer datagrams on PORT with the pod's name
+  ask-udp HOST:PORT SECONDS  send one a tenth of a second from one port, print who answers
   id                  print uid, gid and groups
   size                print the terminal's size, if there is one
   eat MEBIBYTES       use that much memory, then sleep
@@ -57,6 +59,8 @@ fn run(command: &str, rest: &[&str]) -> io::Result<ExitCode> {
         "lines" => lines(number(first)?, rest.get(1).map_or(Ok(0), |ms| number(Some(ms)))?)?,
         "get" => print!("{}", get(needed(first)?, rest.get(1).copied().unwrap_or("/"))?),
         "tally" => tally(number(first)?, needed(rest.get(1).copied())?, rest.get(2).copied().unwrap_or("/"))?,
+        "echo-udp" => echo_udp(number(first)?)?,
+        "ask-udp" => ask_udp(needed(first)?, number(rest.get(1).copied())?)?,
         "id" => id()?,
         "size" => size()?,
         "eat" => eat(number(first)?),
@@ -218,6 +222,33 @@ fn tally(count: u32, address: &str, path: &str) -> io::Result<()> {
         *tally.entry(body.lines().next().unwrap_or_default().to_owned()).or_default() += 1;
     }
     tally.iter().for_each(|(line, count)| println!("{count} {line}"));
+    Ok(())
+}
+
+fn echo_udp(port: u16) -> io::Result<()> {
+    ctrlc::set_handler(|| std::process::exit(0)).map_err(io::Error::other)?;
+    let socket = UdpSocket::bind(("0.0.0.0", port))?;
+    let name = fs::read_to_string("/etc/hostname").unwrap_or_default();
+    loop {
+        let (_, from) = socket.recv_from(&mut [0; 16])?;
+        socket.send_to(name.trim().as_bytes(), from)?;
+    }
+}
+
+fn ask_udp(address: &str, seconds: u64) -> io::Result<()> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+    socket.connect(address)?;
+    for _ in 0..seconds * 10 {
+        let mut name = [0; 128];
+        // Nobody may be there for a moment.
+        let answer = socket.send(b"who").and_then(|_| socket.recv(&mut name));
+        match answer {
+            Ok(length) => println!("{}", String::from_utf8_lossy(name.get(..length).unwrap_or_default())),
+            Err(error) => println!("nobody: {error}"),
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
     Ok(())
 }
 

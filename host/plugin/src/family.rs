@@ -40,7 +40,9 @@ pub mod network {
     pub use crate::bindings::network::exports::gantry::plugin::network::{
         Attached, Attachment, Detached, Lease, NodeInfo, PortMapping, Protocol,
     };
-    pub use crate::bindings::platform::gantry::plugin::plan::{Address, Bridge, Operation, Place, Route, Sysctl, Veth};
+    pub use crate::bindings::platform::gantry::plugin::plan::{
+        Address, Bridge, Flow, Operation, Place, Route, Sysctl, Veth,
+    };
 }
 
 /// `wit/load-balancer.wit`.

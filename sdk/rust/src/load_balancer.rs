@@ -4,7 +4,7 @@ use crate::contract::load_balancer::exports::gantry::plugin::load_balancer as wi
 use crate::export::{Holder, enter, start};
 use crate::{Config, Result};
 
-pub use crate::network::Operation;
+pub use crate::network::{Flow, Operation};
 pub use wit::{Backends, Delta, Description, Endpoint, Frontend, NodeInfo, Policy, Port, Protocol};
 
 /// A load balancer. See `wit/load-balancer.wit` for when each call comes and what it may rely on.

@@ -4,7 +4,9 @@ use crate::contract::network::exports::gantry::plugin::network as wit;
 use crate::export::{Holder, enter, start};
 use crate::{Config, Result};
 
-pub use crate::contract::network::gantry::plugin::plan::{Address, Bridge, Operation, Place, Route, Sysctl, Veth};
+pub use crate::contract::network::gantry::plugin::plan::{
+    Address, Bridge, Flow, Operation, Place, Route, Sysctl, Veth,
+};
 pub use wit::{Attached, Attachment, Detached, Lease, NodeInfo, PortMapping, Protocol};
 
 /// A pod network. See `wit/network.wit` for when each call comes and what it may rely on.

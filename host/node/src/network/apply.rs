@@ -6,12 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use gantry_plugin::family::network::{Bridge, Operation, Place, Route, Sysctl, Veth};
+use gantry_plugin::family::network::{Bridge, Flow, Operation, Place, Route, Sysctl, Veth};
 use ipnet::IpNet;
 use nftables::helper::{DEFAULT_ARGS, DEFAULT_NFT, apply_ruleset_raw};
 use serde_json::Value;
 
 use super::NetError;
+use super::conntrack::{self, Wanted};
 use super::grants::describe;
 use super::links::{Links, Pair, RouteTo};
 use super::netns::within;
@@ -61,6 +62,7 @@ impl Executor {
             Operation::SetSysctl(sysctl) => self.sysctl(sysctl, pod).await,
             Operation::DeleteLink(link) => self.node.delete(link).await,
             Operation::Nftables(text) => self.nftables(text).await,
+            Operation::ForgetFlows(flows) => self.forget(flows).await,
         }
     }
 
@@ -117,6 +119,11 @@ impl Executor {
         let value = sysctl.value.clone();
         within(netns, move || if fs::read_to_string(&path)?.trim() == value { Ok(()) } else { fs::write(&path, value) })
             .await
+    }
+
+    async fn forget(&self, flows: &[Flow]) -> io::Result<()> {
+        let wanted = flows.iter().map(Wanted::of).collect::<io::Result<Vec<_>>>()?;
+        within(self.node_netns.as_deref(), move || conntrack::forget(&wanted)).await
     }
 
     /// One transaction in the node's namespace.

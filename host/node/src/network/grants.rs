@@ -63,6 +63,9 @@ impl Permits {
             Operation::SetSysctl(sysctl) => sysctl_name(&sysctl.name),
             Operation::DeleteLink(link) => self.link(link),
             Operation::Nftables(text) => self.nftables(text),
+            // Whoever may translate may end what was translated.
+            Operation::ForgetFlows(_) if self.tables.is_empty() => Err("no table is granted".to_owned()),
+            Operation::ForgetFlows(_) => Ok(()),
         }
     }
 
@@ -111,6 +114,7 @@ pub fn describe(operation: &Operation) -> String {
         Operation::SetSysctl(sysctl) => format!("set-sysctl {}", sysctl.name),
         Operation::DeleteLink(link) => format!("delete-link {link}"),
         Operation::Nftables(_) => "nftables".to_owned(),
+        Operation::ForgetFlows(flows) => format!("forget-flows of {} kinds", flows.len()),
     }
 }
 

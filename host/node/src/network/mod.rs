@@ -6,6 +6,7 @@
 mod absent;
 mod apply;
 mod clean;
+mod conntrack;
 mod driver;
 mod grants;
 mod leases;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use gantry_plugin::family::network::{
-    Address, Attached, Attachment, Bridge, Detached, Lease, NodeInfo, Operation, Place, PortMapping, Protocol, Route,
-    Sysctl, Veth,
+    Address, Attached, Attachment, Bridge, Detached, Flow, Lease, NodeInfo, Operation, Place, PortMapping, Protocol,
+    Route, Sysctl, Veth,
 };
 use gantry_plugin::family::{Error, ErrorCode, RetryHint};
 use gantry_plugin::{Call, Fault, Finding, Network};
@@ -135,6 +135,10 @@ fn plan(first: &[Operation], plan: Vec<sdk::Operation>) -> Vec<Operation> {
     first.iter().cloned().chain(plan.into_iter().map(operation)).collect()
 }
 
+fn flow(flow: sdk::Flow) -> Flow {
+    Flow { protocol: flow.protocol, address: flow.address, port: flow.port, backend: flow.backend }
+}
+
 fn operation(operation: sdk::Operation) -> Operation {
     use sdk::Operation as Sdk;
     match operation {
@@ -162,6 +166,7 @@ fn operation(operation: sdk::Operation) -> Operation {
         Sdk::SetSysctl(s) => Operation::SetSysctl(Sysctl { place: place(s.place), name: s.name, value: s.value }),
         Sdk::DeleteLink(link) => Operation::DeleteLink(link),
         Sdk::Nftables(text) => Operation::Nftables(text),
+        Sdk::ForgetFlows(flows) => Operation::ForgetFlows(flows.into_iter().map(flow).collect()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gantry_sdk::load_balancer::{Delta, Description, Endpoint, Frontend, LoadBalancer, NodeInfo, Operation};
+use gantry_sdk::load_balancer::{Delta, Description, Endpoint, Flow, Frontend, LoadBalancer, NodeInfo, Operation};
 use gantry_sdk::network::{Bridge, Place, Route};
 use gantry_sdk::{Config, Error, Result, Value, json};
 use ipnet::{IpNet, Ipv4Net};
@@ -88,16 +88,17 @@ impl LoadBalancer for Nftables {
             change.step(&id, &installed, &Installed::default(), &mut self.owners);
         }
         let mut commands = if full { table::fresh(&self.world()) } else { Vec::new() };
-        commands.extend(change.commands());
-        Ok(transaction(commands))
+        let (changes, over) = change.finish();
+        commands.extend(changes);
+        Ok(plan(&commands, over))
     }
 }
 
-fn transaction(commands: Vec<Value>) -> Vec<Operation> {
-    if commands.is_empty() {
-        return Vec::new();
-    }
-    vec![Operation::Nftables(json!({ "nftables": commands }).to_string())]
+/// First the rules, so that what is forgotten does not come again.
+fn plan(commands: &[Value], over: Vec<Flow>) -> Vec<Operation> {
+    let rules = (!commands.is_empty()).then(|| Operation::Nftables(json!({ "nftables": commands }).to_string()));
+    let over = (!over.is_empty()).then_some(Operation::ForgetFlows(over));
+    rules.into_iter().chain(over).collect()
 }
 
 impl Nftables {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use gantry_sdk::load_balancer::Flow;
 use gantry_sdk::{Value, json};
 
 use crate::table;
@@ -69,7 +70,12 @@ pub struct Installed {
     pub chains: BTreeMap<String, Vec<Vec<Value>>>,
     /// The chain that an element leads to; empty in sets.
     pub elements: BTreeMap<Element, String>,
+    /// Where clients of protocols without connections of their own may be on their way to a backend.
+    pub flows: BTreeSet<To>,
 }
+
+/// Protocol, address (empty: any of the node), port and backend.
+pub type To = (u8, String, u16, String);
 
 /// Who wants an element. Several may: a backend that serves two frontends, or (for a moment) a frontend and its successor at
 /// the same address. The first has it.
@@ -86,12 +92,15 @@ pub struct Change {
     rules: Vec<Value>,
     elements: Vec<Value>,
     removals: Vec<Value>,
+    over: BTreeSet<To>,
 }
 
 impl Change {
-    /// Commands of one transaction.
-    pub fn commands(self) -> Vec<Value> {
-        [self.chains, self.flushes, self.rules, self.elements, self.removals].concat()
+    /// Commands of one transaction, and the flows that are over once it is made.
+    pub fn finish(self) -> (Vec<Value>, Vec<Flow>) {
+        let flow = |(protocol, address, port, backend)| Flow { protocol, address, port, backend };
+        let commands = [self.chains, self.flushes, self.rules, self.elements, self.removals].concat();
+        (commands, self.over.into_iter().map(flow).collect())
     }
 
     /// From one state of a frontend to the next.
@@ -109,6 +118,7 @@ impl Change {
             self.flushes.push(table::chain("flush", chain));
             self.removals.push(table::chain("delete", chain));
         }
+        self.over.extend(old.flows.difference(&new.flows).cloned());
         let both: BTreeSet<&Element> = old.elements.keys().chain(new.elements.keys()).collect();
         for element in both {
             let before = owners.active(element);

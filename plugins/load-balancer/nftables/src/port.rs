@@ -12,6 +12,9 @@ use crate::installed::{Element, Installed, Set};
 use crate::pick::{self, Target};
 use crate::table::{from, goto, is_local, mark, protocol_is};
 
+/// In an IP header.
+const UDP: u8 = 17;
+
 /// What is the same for all.
 pub struct World<'a> {
     /// Virtual addresses; what nobody serves there is refused anyway.
@@ -37,6 +40,7 @@ pub fn install(world: &World<'_>, frontend: &Frontend, port: &Port, endpoints: &
     let cluster = one.choice("c", &everywhere);
     let wants_local = frontend.internal == Policy::Local || frontend.external == Policy::Local;
     let local = if wants_local { one.choice("l", &here) } else { None };
+    one.flows(&everywhere);
     let internal = if frontend.internal == Policy::Local { &local } else { &cluster };
     for address in v4(&frontend.addresses) {
         one.lead(address, internal.as_deref());
@@ -88,6 +92,20 @@ impl One<'_> {
         let translate = pick::translate(targets, self.frontend.affinity_seconds > 0);
         let rule = vec![protocol_is(name(self.port.protocol)), translate];
         Some(self.chain(prefix, vec![rule]))
+    }
+
+    /// Clients of UDP know nothing of connections: they go on sending to where they were led first.
+    fn flows(&mut self, targets: &[Target]) {
+        if self.port.protocol != Protocol::Udp {
+            return;
+        }
+        let Frontend { addresses, external_addresses, .. } = self.frontend;
+        let virtual_ = v4(addresses).chain(v4(external_addresses)).map(|at| (at.to_string(), self.port.port));
+        let node = (self.port.node_port != 0).then(|| (String::new(), self.port.node_port));
+        for (address, port) in virtual_.chain(node) {
+            let to = targets.iter().map(|(backend, _)| (UDP, address.clone(), port, backend.to_string()));
+            self.all.flows.extend(to);
+        }
     }
 
     fn chain(&mut self, prefix: &str, rules: Vec<Vec<Value>>) -> String {

@@ -26,7 +26,7 @@ fn balancer() -> Nftables {
 fn text(plan: Vec<Operation>) -> Option<String> {
     match plan.as_slice() {
         [] => None,
-        [Operation::Nftables(text)] => Some(text.clone()),
+        [Operation::Nftables(text)] | [Operation::Nftables(text), Operation::ForgetFlows(_)] => Some(text.clone()),
         other => panic!("one transaction, and not {other:?}"),
     }
 }
