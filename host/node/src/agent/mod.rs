@@ -1,6 +1,6 @@
 //! The agent of a real node: what stands between a Pod object and containers that run.
 //!
-//! The [`planner`] decides, a [`worker`] per pod acts and reports, [`service`] routes what happens to workers.
+//! The `planner` decides, a `worker` per pod acts and reports, `service` routes what happens to workers.
 
 mod admission;
 mod backoff;
