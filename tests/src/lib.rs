@@ -5,6 +5,7 @@ pub mod containerd;
 pub mod kubectl;
 pub mod manifests;
 pub mod netns;
+pub mod pair;
 pub mod process;
 pub mod stack;
 pub mod suite;
@@ -12,6 +13,7 @@ pub mod wait;
 
 pub use case::Case;
 pub use kubectl::Kubectl;
+pub use pair::Pair;
 pub use process::Process;
 pub use stack::Stack;
 pub use suite::Suite;

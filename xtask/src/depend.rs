@@ -16,11 +16,13 @@ const HOST: &[(&str, &[&str])] = &[
     ("gantry-api", &["gantry-model", "gantry-objects"]),
     ("gantry-control", &["gantry-model", "gantry-objects", "gantry-plugin", "gantry-store"]),
     ("gantry-node", &["gantry-model", "gantry-objects", "gantry-plugin", "gantry-store"]),
+    ("gantry-link", &["gantry-api", "gantry-model"]),
     (
         "gantry",
         &[
             "gantry-api",
             "gantry-control",
+            "gantry-link",
             "gantry-model",
             "gantry-node",
             "gantry-objects",

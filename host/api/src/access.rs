@@ -10,6 +10,10 @@ use crate::route::Target;
 
 /// The group that may read.
 pub const VIEWERS: &str = "gantry:viewers";
+/// The group of nodes' agents.
+pub const NODES: &str = "system:nodes";
+/// Where agents link up with their server. What is behind it says itself whom it serves, in the words of its protocol.
+const LINK: &str = "/gantry.link.";
 /// Where users ask about themselves.
 const REVIEWS: [&str; 2] = ["authorization.k8s.io", "authentication.k8s.io"];
 
@@ -56,7 +60,7 @@ pub(crate) fn allowed(user: &User, asked: &Attributes<'_>) -> bool {
 pub(crate) fn path_allowed(user: &User, path: &str) -> bool {
     let open = ["/api", "/apis", "/openapi", "/version"];
     let below = |root: &&str| path == *root || path.strip_prefix(*root).is_some_and(|rest| rest.starts_with('/'));
-    user.is_admin() || user.in_group(VIEWERS) || path == "/" || open.iter().any(below)
+    user.is_admin() || user.in_group(VIEWERS) || path == "/" || path.starts_with(LINK) || open.iter().any(below)
 }
 
 /// 403 in Kubernetes' words.
@@ -106,5 +110,6 @@ mod tests {
             assert_eq!([&admin, &viewer, &nobody].map(|u| allowed(u, &asked)), want, "{asked:?}");
         }
         assert!(path_allowed(&nobody, "/apis/apps/v1") && !path_allowed(&nobody, "/metrics"));
+        assert!(path_allowed(&nobody, "/gantry.link.v1.Link/Connect"));
     }
 }

@@ -15,8 +15,8 @@ pub mod streams;
 mod verbs;
 mod wire;
 
-pub use access::VIEWERS;
+pub use access::{NODES, VIEWERS};
 pub use auth::{Authenticator, Tokens, User};
 pub use pki::Pki;
-pub use server::{Handle, Limits, Options, Server, Tls};
+pub use server::{Handle, Limits, Options, Paths, Server, Tls};
 pub use streams::{ExecRequest, ExecSession, LogRequest, Output, Streams};

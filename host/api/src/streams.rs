@@ -10,8 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 /// Where log lines and remote processes come from.
 #[async_trait]
 pub trait Streams: Send + Sync + 'static {
-    /// Lines of a container's log. With `follow` the stream ends when the container does or when it is dropped.
-    async fn logs(&self, request: LogRequest) -> Result<BoxStream<'static, Bytes>, Status>;
+    /// Lines of a container's log. With `follow` the stream ends when the container does or when it is dropped. An error
+    /// is its last item: the log goes on, but can't be read.
+    async fn logs(&self, request: LogRequest) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Status>;
 
     /// Starts a process in a running container. Dropping the session ends the process.
     async fn exec(&self, request: ExecRequest) -> Result<ExecSession, Status>;
@@ -29,6 +30,8 @@ pub trait Streams: Send + Sync + 'static {
 /// Which lines of which log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogRequest {
+    /// The node that the pod is on.
+    pub node: String,
     /// The pod's namespace.
     pub namespace: String,
     /// The pod's name.
@@ -54,6 +57,8 @@ pub struct LogRequest {
 /// A process to start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecRequest {
+    /// The node that the pod is on.
+    pub node: String,
     /// The pod's namespace.
     pub namespace: String,
     /// The pod's name.

@@ -13,7 +13,7 @@ use crate::node::{Prefixes, run_dir};
 
 #[derive(Args, Clone, Debug)]
 pub struct Clean {
-    /// The data directory that `gantry up` used.
+    /// The data directory that `gantry up` or `gantry agent` used.
     #[arg(long, default_value = "gantry-data", value_name = "FOLDER")]
     data_dir: PathBuf,
     /// containerd's socket.

@@ -4,8 +4,10 @@ use std::io;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::agent::AgentArgs;
 use crate::bundle::BundleCommand;
 use crate::clean::Clean;
+use crate::server::ServerArgs;
 use crate::up::Up;
 
 /// Exit code of a command that failed. Wrong usage is 2, as clap has it.
@@ -48,6 +50,19 @@ pub enum Command {
     /// `gantry up` takes them over.
     #[command(after_help = UP_EXAMPLES)]
     Up(Box<Up>),
+    /// Run a control plane, to which agents on other machines link up.
+    ///
+    /// It is `gantry up` without a node. Agents reach it at the address of its API and need no other port. Stopping it
+    /// leaves the nodes' containers running.
+    #[command(after_help = SERVER_EXAMPLES)]
+    Server(Box<ServerArgs>),
+    /// Run a node of a control plane that runs elsewhere.
+    ///
+    /// The agent dials the server, so it works behind NAT; logs and exec come back on that connection. It gets its plugins
+    /// from the server and keeps them. While the server is away, containers go on and are restarted as their pods say.
+    /// Stopping the agent (Ctrl-C or SIGTERM) leaves containers running: the next one takes them over.
+    #[command(after_help = AGENT_EXAMPLES)]
+    Agent(Box<AgentArgs>),
     /// Check a bundle of plugins, or pin it to the components that there are.
     #[command(subcommand)]
     Bundle(BundleCommand),
@@ -61,6 +76,18 @@ const UP_EXAMPLES: &str = "Examples:
   gantry up --bundle kubernetes.toml --plugins ./plugins
   gantry up --bundle kubernetes.toml --plugins ./plugins --no-node --hollow-nodes 1000
   kubectl --kubeconfig gantry-data/kubeconfig get nodes";
+
+const SERVER_EXAMPLES: &str = "Examples:
+  gantry server --bundle kubernetes.toml --plugins ./plugins --listen 0.0.0.0:6443 --tls-name api.example.com
+  kubectl --kubeconfig gantry-data/kubeconfig get nodes
+
+Exit codes: 0 stopped as told, 1 failed, 2 wrong usage";
+
+const AGENT_EXAMPLES: &str = "Examples:
+  gantry agent --server https://api.example.com:6443 --kubeconfig node.kubeconfig --pod-range 10.64.1.0/24
+  gantry clean --data-dir gantry-agent      what a stopped agent left on the machine
+
+Exit codes: 0 stopped as told, 1 failed, 2 wrong usage";
 
 /// Prints a completion script.
 pub fn complete(shell: clap_complete::Shell) {

@@ -12,6 +12,7 @@ use gantry_control::objects::PluginObjects;
 use gantry_control::plugins::{self, Refused};
 use gantry_control::recorder::Recorder;
 use gantry_control::{admission, bootstrap, definitions, gc, namespaces, nodes, reconcile, recorder, scheduling};
+use gantry_link::Hub;
 use gantry_model::{Kinds, core};
 use gantry_node::cluster::{Cluster, Local};
 use gantry_node::records::Outlet;
@@ -23,8 +24,8 @@ use gantry_plugin::{Bundle, Engine, EngineOptions, Loaded};
 use gantry_store::{Sled, Store};
 use tokio::task::JoinSet;
 
-use crate::streams::NodeStreams;
-use crate::{kinds, records, reviewers};
+use crate::node::Upstream;
+use crate::{files, kinds, records, reviewers};
 
 /// Keys in one call of a controller.
 const BATCH: usize = 16;
@@ -97,12 +98,17 @@ impl Control {
         Arc::new(Local::new(self.objects.clone()))
     }
 
+    /// What a node in the same process gets.
+    pub fn upstream(&self) -> Upstream {
+        Upstream { cluster: self.cluster(), plugins: self.loaded.clone(), outlets: self.outlets() }
+    }
+
     /// The plugins that run.
     pub fn loaded(&self) -> &[Arc<Loaded>] {
         &self.loaded
     }
 
-    /// Where a node in this process hands its log lines over.
+    /// Where log lines of nodes are handed over.
     pub fn outlets(&self) -> Vec<Arc<dyn Outlet>> {
         self.records.outlets()
     }
@@ -256,12 +262,7 @@ pub struct Serving {
 }
 
 /// Starts the API, then writes the kubeconfig: whoever finds one can use it.
-pub async fn serve(
-    control: &Control,
-    serving: &Serving,
-    streams: NodeStreams,
-    metrics: Metrics,
-) -> Result<gantry_api::Handle> {
+pub async fn serve(control: &Control, serving: &Serving, hub: &Hub, metrics: Metrics) -> Result<gantry_api::Handle> {
     let mut names = serving.names.clone();
     if !serving.listen.ip().is_unspecified() {
         names.push(serving.listen.ip().to_string());
@@ -274,30 +275,13 @@ pub async fn serve(
         tls: pki.tls()?,
         objects: control.objects.clone(),
         authenticators,
-        streams: Arc::new(streams),
+        streams: Arc::new(hub.clone()),
         metrics,
         readiness: Arc::new(Vec::new),
-        extra: Default::default(),
+        extra: hub.paths(),
         limits: Limits::default(),
     })
     .await?;
-    write_private(&serving.kubeconfig, &pki.kubeconfig(&server.url()))?;
+    files::write_private(&serving.kubeconfig, &pki.kubeconfig(&server.url()))?;
     Ok(server)
-}
-
-/// Only the owner may read it, and nobody ever sees half of it.
-fn write_private(path: &std::path::Path, text: &str) -> Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let failed = || format!("can't write {}", path.display());
-    let partial = path.with_extension("partial");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&partial)
-        .with_context(failed)?;
-    file.write_all(text.as_bytes()).with_context(failed)?;
-    std::fs::rename(&partial, path).with_context(failed)
 }

@@ -1,14 +1,21 @@
 //! The `gantry` program: the control plane, a node, and the operator's tools, in one binary.
 
+mod access;
+mod agent;
 mod bundle;
 mod clean;
 mod cli;
 mod control;
+mod delivery;
+mod files;
 mod kinds;
 mod logging;
 mod node;
+mod offer;
 mod records;
 mod reviewers;
+mod server;
+mod stop;
 mod streams;
 mod telemetry;
 mod up;
@@ -43,6 +50,8 @@ fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
     use cli::Command;
     match cli.command {
         Command::Up(up) => threaded(up.run(cli.log)),
+        Command::Server(args) => threaded(async move { server::run(&args, None, &cli.log).await }),
+        Command::Agent(agent) => threaded(agent.run(cli.log)),
         Command::Bundle(command) => command.run(),
         Command::Clean(clean) => threaded(clean.run(cli.log)),
         Command::Completion { shell } => {

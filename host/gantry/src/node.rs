@@ -1,4 +1,4 @@
-//! The node in this process.
+//! A node in this process, of a control plane that is here too or elsewhere.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,18 @@ use anyhow::{Context, Result};
 use clap::Args;
 use gantry_node::agent::{Agent, Handle, Options};
 use gantry_node::balancer::{self, Balancer};
-use gantry_node::cluster::Recorder;
+use gantry_node::cluster::{Cluster, Recorder};
 use gantry_node::containerd::{self, Containerd};
 use gantry_node::logs::Notices;
 use gantry_node::network::{self, Absent, Plugged, PodNetwork};
 use gantry_node::node::{Description, Machine, Reserved};
-use gantry_node::records;
+use gantry_node::records::{self, Outlet};
 use gantry_node::runtime::Runtime;
+use gantry_plugin::Loaded;
 use gantry_plugin::family::load_balancer;
 use gantry_plugin::family::network::NodeInfo;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
-
-use crate::control::Control;
 
 /// As the kubelet's default.
 const PODS: u32 = 110;
@@ -87,8 +86,19 @@ pub fn run_dir(data: &Path) -> PathBuf {
     Path::new("/run/gantry").join(format!("{hash:016x}"))
 }
 
+/// What a node gets from its control plane.
+pub struct Upstream {
+    /// Objects.
+    pub cluster: Arc<dyn Cluster>,
+    /// Plugins; those that act on nodes are picked.
+    pub plugins: Vec<Arc<Loaded>>,
+    /// Sinks for log lines.
+    pub outlets: Vec<Arc<dyn Outlet>>,
+}
+
 /// A running node.
 pub struct Node {
+    name: String,
     agent: Handle,
     records: records::Handle,
     events: JoinHandle<()>,
@@ -97,7 +107,7 @@ pub struct Node {
 
 impl Node {
     /// Starts the agent. It waits for containerd by itself once containerd answered at all.
-    pub async fn start(args: &NodeArgs, data: &Path, control: &Control) -> Result<Self> {
+    pub async fn start(args: &NodeArgs, data: &Path, upstream: Upstream) -> Result<Self> {
         let folder = data.join("node");
         std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
         let machine = Machine::probe(&folder, args.max_pods).context("can't read what this machine has")?;
@@ -108,15 +118,15 @@ impl Node {
             tracing::info!(?names, archive = %archive.display(), "imported");
         }
         let name = args.node_name.clone().unwrap_or(machine.hostname);
+        let Upstream { cluster, plugins, outlets } = upstream;
         // Before the agent, which takes containers over and reads on what they write.
-        let records = ship(args, &name, &folder, notices, control).await?;
-        Prefixes::granted(control).keep(data)?;
-        let network = network(args, &name, &machine.addresses, data, control).await?;
-        let cluster = control.cluster();
+        let records = ship(args, &name, &folder, notices, outlets).await?;
+        Prefixes::granted(&plugins).keep(data)?;
+        let network = network(args, &name, &machine.addresses, data, &plugins).await?;
         let (recorder, events) = Recorder::new(cluster.clone(), &name);
-        let balancers = balancers(args, &name, &machine.addresses, control);
+        let balancers = balancers(args, &name, &machine.addresses, &cluster, &plugins);
         let description = Description {
-            name,
+            name: name.clone(),
             pod_ranges: args.pod_range.clone(),
             addresses: machine.addresses,
             capacity: machine.capacity,
@@ -127,7 +137,12 @@ impl Node {
         let mut options = Options::new(description, cluster, runtime, network, recorder, folder);
         options.records = records.clone();
         options.log_limit = (args.log_max_bytes, args.log_max_files);
-        Ok(Self { agent: Agent::start(options), records, events: tokio::spawn(events), balancers })
+        Ok(Self { name, agent: Agent::start(options), records, events: tokio::spawn(events), balancers })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The agent, for logs and exec.
@@ -150,13 +165,13 @@ async fn ship(
     node: &str,
     folder: &Path,
     notices: Notices,
-    control: &Control,
+    outlets: Vec<Arc<dyn Outlet>>,
 ) -> Result<records::Handle> {
     let options = records::Options {
         node: node.to_owned(),
         logs: folder.join("logs"),
         state: folder.join("records"),
-        outlets: control.outlets(),
+        outlets,
         notices,
         grace: Duration::from_secs(args.log_grace),
     };
@@ -168,9 +183,9 @@ async fn network(
     node: &str,
     addresses: &[IpAddr],
     data: &Path,
-    control: &Control,
+    plugins: &[Arc<Loaded>],
 ) -> Result<Arc<dyn PodNetwork>> {
-    let Some((loaded, plugin)) = control.loaded().iter().find_map(|loaded| Some((loaded, loaded.network()?))) else {
+    let Some((loaded, plugin)) = plugins.iter().find_map(|loaded| Some((loaded, loaded.network()?))) else {
         return Ok(Arc::new(Absent));
     };
     let grants = loaded.grants().clone();
@@ -191,8 +206,14 @@ async fn network(
     Ok(Arc::new(Plugged::start(options).await))
 }
 
-fn balancers(args: &NodeArgs, node: &str, addresses: &[IpAddr], control: &Control) -> Vec<Balancer> {
-    let loaded = control.loaded().iter().filter_map(|loaded| Some((loaded, loaded.load_balancer()?)));
+fn balancers(
+    args: &NodeArgs,
+    node: &str,
+    addresses: &[IpAddr],
+    cluster: &Arc<dyn Cluster>,
+    plugins: &[Arc<Loaded>],
+) -> Vec<Balancer> {
+    let loaded = plugins.iter().filter_map(|loaded| Some((loaded, loaded.load_balancer()?)));
     let options = loaded.map(|(loaded, plugin)| balancer::Options {
         plugin,
         plugin_name: loaded.name().to_owned(),
@@ -202,7 +223,7 @@ fn balancers(args: &NodeArgs, node: &str, addresses: &[IpAddr], control: &Contro
             addresses: addresses.iter().map(ToString::to_string).collect(),
             cluster_ranges: args.cluster_range.clone(),
         },
-        cluster: control.cluster(),
+        cluster: cluster.clone(),
         node_netns: None,
     });
     options.map(Balancer::start).collect()
@@ -220,10 +241,10 @@ pub struct Prefixes {
 
 impl Prefixes {
     /// Of every plugin that changes the node.
-    fn granted(control: &Control) -> Self {
-        let changes = |loaded: &&std::sync::Arc<gantry_plugin::Loaded>| loaded.grants().plan("network");
+    fn granted(plugins: &[Arc<Loaded>]) -> Self {
+        let changes = |loaded: &&Arc<Loaded>| loaded.grants().plan("network");
         let mut prefixes = Self::default();
-        for loaded in control.loaded().iter().filter(changes) {
+        for loaded in plugins.iter().filter(changes) {
             prefixes.links.extend(loaded.grants().links());
             prefixes.tables.extend(loaded.grants().tables());
         }

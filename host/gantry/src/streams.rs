@@ -1,12 +1,13 @@
-//! Logs and processes of containers, for the API, from the agent in this process.
+//! Logs and processes of containers, from the agent in this process.
+
+use std::io;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use gantry_api::{ExecRequest, ExecSession, LogRequest, Output, Streams};
 use gantry_model::Status;
-use gantry_model::status::Reason;
 use gantry_node::agent;
 use gantry_node::logs::{self, LogQuery};
 use gantry_node::runtime::{ExecProcess, ExecSpec};
@@ -18,25 +19,20 @@ const OUTPUT: usize = 16;
 
 /// Streams of one node.
 pub struct NodeStreams {
-    agent: Option<agent::Handle>,
+    agent: agent::Handle,
 }
 
 impl NodeStreams {
-    /// Of this agent; without one nothing can be reached.
-    pub fn new(agent: Option<agent::Handle>) -> Self {
+    /// Of this agent.
+    pub fn new(agent: agent::Handle) -> Self {
         Self { agent }
-    }
-
-    fn agent(&self) -> Result<&agent::Handle, Status> {
-        let message = "no node of this control plane runs real containers: hollow pods have neither logs nor processes";
-        self.agent.as_ref().ok_or_else(|| Status::new(Reason::ServiceUnavailable, message))
     }
 }
 
 #[async_trait]
 impl Streams for NodeStreams {
-    async fn logs(&self, request: LogRequest) -> Result<BoxStream<'static, Bytes>, Status> {
-        let target = self.agent()?.log(&request.namespace, &request.pod, &request.container, request.previous)?;
+    async fn logs(&self, request: LogRequest) -> Result<BoxStream<'static, io::Result<Bytes>>, Status> {
+        let target = self.agent.log(&request.namespace, &request.pod, &request.container, request.previous)?;
         let query = LogQuery {
             follow: request.follow,
             tail_lines: request.tail_lines,
@@ -46,17 +42,12 @@ impl Streams for NodeStreams {
         };
         let ended = target.ended.clone();
         let lines = logs::read(target.path, query, async move { ended.cancelled().await });
-        // The answer has begun: an error can only end it.
-        let whole = lines.map(|line| line.inspect_err(|error| tracing::warn!(%error, "can't read a container's log")));
-        Ok(whole
-            .take_while(|line| std::future::ready(line.is_ok()))
-            .filter_map(|line| std::future::ready(line.ok()))
-            .boxed())
+        Ok(lines.inspect_err(|error| tracing::warn!(%error, "can't read a container's log")).boxed())
     }
 
     async fn exec(&self, request: ExecRequest) -> Result<ExecSession, Status> {
         let spec = ExecSpec { command: request.command, stdin: request.stdin, tty: request.tty };
-        let process = self.agent()?.exec(&request.namespace, &request.pod, &request.container, spec).await?;
+        let process = self.agent.exec(&request.namespace, &request.pod, &request.container, spec).await?;
         Ok(session(process, request.stdout, request.stderr))
     }
 }

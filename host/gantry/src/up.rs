@@ -1,130 +1,27 @@
 //! `gantry up`: the control plane and a node in one process.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use gantry_node::hollow::{Fleet, FleetOptions};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Log;
-use crate::control::{Control, Settings};
-use crate::node::{Node, NodeArgs};
-use crate::streams::NodeStreams;
-use crate::{bundle, control, logging, telemetry};
+use crate::node::NodeArgs;
+use crate::server::{self, ServerArgs};
 
 #[derive(Args, Clone, Debug)]
 pub struct Up {
-    /// Where all state goes.
-    #[arg(long, default_value = "gantry-data", value_name = "FOLDER")]
-    pub data_dir: PathBuf,
-    /// The plugins to run, pinned by digest (`gantry bundle pin`).
-    #[arg(long, value_name = "FILE")]
-    pub bundle: PathBuf,
-    /// Folders with the bundle's components. By default the bundle's own.
-    #[arg(long, value_name = "FOLDER")]
-    pub plugins: Vec<PathBuf>,
-    /// Where the API listens; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDRESS")]
-    pub listen: SocketAddr,
-    /// More names and addresses for the server's certificate.
-    #[arg(long, value_name = "NAME")]
-    pub tls_name: Vec<String>,
-    /// Where to write the administrator's kubeconfig. By default `kubeconfig` in the data directory.
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-    /// Bearer tokens, one a line: `token,user,uid,"group1,group2"`.
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// Run no node: the control plane only.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Run no node: the control plane only, as `gantry server` does.
     #[arg(long)]
     pub no_node: bool,
     #[command(flatten)]
     pub node: NodeArgs,
-    /// Register this many hollow nodes, whose pods advance by a model and run nothing.
-    #[arg(long, default_value_t = 0, value_name = "COUNT")]
-    pub hollow_nodes: u32,
-    /// The seed of the hollow nodes' model.
-    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
-    pub hollow_seed: u64,
-    /// Silence after which a node is not ready, in seconds.
-    #[arg(long, default_value_t = 40, value_name = "SECONDS")]
-    pub node_grace: u64,
 }
 
 impl Up {
     pub async fn run(self, log: Log) -> Result<ExitCode> {
-        logging::start(&log)?;
-        let begun = std::time::Instant::now();
-        std::fs::create_dir_all(&self.data_dir).with_context(|| format!("can't make {}", self.data_dir.display()))?;
-        let data = self.data_dir.canonicalize()?;
-        let metrics = telemetry::start()?;
-        let mut stop = Stop::new()?;
-        let control = Control::start(self.settings(&data)).await?;
-        let node = match self.no_node {
-            true => None,
-            false => Some(Node::start(&self.node, &data, &control).await?),
-        };
-        let streams = NodeStreams::new(node.as_ref().map(|node| node.agent().clone()));
-        let server = control::serve(&control, &self.serving(&data), streams, metrics).await?;
-        let fleet = (self.hollow_nodes > 0).then(|| Fleet::start(control.cluster(), self.fleet()));
-        tracing::info!(url = server.url(), seconds = begun.elapsed().as_secs_f64(), "ready");
-        stop.wanted().await;
-        tracing::info!("stopping; containers go on");
-        server.stop().await;
-        if let Some(fleet) = fleet {
-            fleet.stop().await;
-        }
-        if let Some(node) = node {
-            node.stop().await;
-        }
-        control.stop().await;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    fn settings(&self, data: &Path) -> Settings {
-        Settings {
-            data: data.to_owned(),
-            bundle: self.bundle.clone(),
-            folders: bundle::folders(&self.bundle, &self.plugins),
-            node_grace: std::time::Duration::from_secs(self.node_grace),
-        }
-    }
-
-    fn serving(&self, data: &Path) -> control::Serving {
-        control::Serving {
-            listen: self.listen,
-            names: self.tls_name.clone(),
-            pki: data.join("pki"),
-            kubeconfig: self.kubeconfig.clone().unwrap_or_else(|| data.join("kubeconfig")),
-            tokens: self.token_file.clone(),
-        }
-    }
-
-    fn fleet(&self) -> FleetOptions {
-        let mut options = FleetOptions { nodes: self.hollow_nodes, ..FleetOptions::default() };
-        options.model.seed = self.hollow_seed;
-        options
-    }
-}
-
-/// Ctrl-C or SIGTERM.
-struct Stop {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    fn new() -> Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn wanted(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
+        server::run(&self.server, (!self.no_node).then_some(&self.node), &log).await
     }
 }

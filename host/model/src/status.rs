@@ -63,6 +63,27 @@ impl Reason {
             Reason::Timeout => 504,
         }
     }
+
+    /// The likeliest reason behind a status code.
+    pub fn of_code(code: u16) -> Self {
+        match code {
+            400 => Reason::BadRequest,
+            401 => Reason::Unauthorized,
+            403 => Reason::Forbidden,
+            404 => Reason::NotFound,
+            405 => Reason::MethodNotAllowed,
+            406 => Reason::NotAcceptable,
+            409 => Reason::Conflict,
+            410 => Reason::Expired,
+            413 => Reason::RequestEntityTooLarge,
+            415 => Reason::UnsupportedMediaType,
+            422 => Reason::Invalid,
+            429 => Reason::TooManyRequests,
+            502 | 503 => Reason::ServiceUnavailable,
+            504 => Reason::Timeout,
+            _ => Reason::InternalError,
+        }
+    }
 }
 
 /// One thing that is wrong with an object (`metav1.StatusCause`).
@@ -99,6 +120,12 @@ impl Cause {
     /// A value must be unique and is not.
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self { reason: "FieldValueDuplicate".into(), message: format!("Duplicate value: {value}"), field: field.into() }
+    }
+
+    /// What is absent is empty.
+    fn from_json(value: &Value) -> Self {
+        let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self { reason: text("reason"), message: text("message"), field: text("field") }
     }
 
     /// A field may not be set or changed here.
@@ -187,6 +214,23 @@ impl Status {
         self
     }
 
+    /// Reads a `Status` object, of this server or another. A reason that is not known here is told by the code.
+    pub fn from_json(value: &Value) -> Self {
+        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let number = |pointer: &str| value.pointer(pointer).and_then(Value::as_u64);
+        let code = number("/code").and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
+        let reason = value.get("reason").and_then(|reason| Reason::deserialize(reason).ok());
+        let causes = value.pointer("/details/causes").and_then(Value::as_array);
+        Self {
+            group: text("/details/group"),
+            kind: text("/details/kind"),
+            name: text("/details/name"),
+            causes: causes.into_iter().flatten().map(Cause::from_json).collect(),
+            retry_after_seconds: number("/details/retryAfterSeconds").and_then(|seconds| u32::try_from(seconds).ok()),
+            ..Self::new(reason.unwrap_or_else(|| Reason::of_code(code)), text("/message"))
+        }
+    }
+
     /// The `Status` object that clients get.
     pub fn to_json(&self) -> Value {
         let mut details = json!({});
@@ -224,4 +268,22 @@ impl std::error::Error for Status {}
 
 fn qualified(group: &str, name: &str) -> String {
     if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_as_it_was_written() {
+        let sent = Status {
+            causes: vec![Cause::required("spec.x", "")],
+            retry_after_seconds: Some(3),
+            ..Status::conflict("apps", "things", "a", "changed")
+        };
+        assert_eq!(Status::from_json(&sent.to_json()), sent);
+        let strange = json!({"kind": "Status", "code": 410, "reason": "Gone", "message": "too old"});
+        assert_eq!(Status::from_json(&strange).reason, Reason::Expired);
+        assert_eq!(Status::from_json(&json!({})).reason, Reason::InternalError);
+    }
 }

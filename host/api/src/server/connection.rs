@@ -22,6 +22,12 @@ use crate::auth::User;
 /// A pause after `accept` failed, chiefly for want of file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 const HEADERS: usize = 64 << 10;
+/// Requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 250;
+/// What of a request's body may wait to be read, and of all bodies of a connection: enough for every stream to fill its
+/// share, so that one which is read slowly (output of a process on its way to a slow client) stops no other.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 
 pub(super) async fn accept(
     listener: TcpListener,
@@ -107,9 +113,9 @@ fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20))
-        .max_concurrent_streams(250)
-        .initial_stream_window_size(256 << 10)
-        .initial_connection_window_size(1 << 20)
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(HEADERS as u32);
     builder
 }

@@ -22,6 +22,9 @@ pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 /// The parts that are not ready yet, by name and reason; empty when everything is.
 pub type Readiness = Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 
+/// Paths besides those of the Kubernetes API, for who may not name the library behind it.
+pub type Paths = axum::Router;
+
 /// Key material of the listener.
 pub struct Tls {
     /// The server's certificate, then its issuers.
@@ -74,7 +77,7 @@ pub struct Options {
     /// For `/readyz`.
     pub readiness: Readiness,
     /// Paths besides those of the Kubernetes API (dialects). Handlers find the caller as an `Arc<User>` extension.
-    pub extra: axum::Router,
+    pub extra: Paths,
     /// Bounds.
     pub limits: Limits,
 }

@@ -32,7 +32,8 @@ impl Call<'_> {
     pub(crate) async fn pod_log(&self) -> Result<Response, Status> {
         let pod = self.pod()?.value();
         let query = self.query;
-        let request = LogRequest {
+        let mut request = LogRequest {
+            node: String::new(),
             namespace: self.target.namespace.to_string(),
             pod: self.target.name.to_string(),
             container: container(&pod, query.get("container"))?,
@@ -48,9 +49,9 @@ impl Call<'_> {
             let detail = "at most one of sinceTime or sinceSeconds may be specified";
             return Err(invalid_option(Cause::forbidden("sinceSeconds", detail)));
         }
-        assigned(&pod)?;
+        request.node = assigned(&pod)?;
         let lines = self.app.streams.logs(request).await?;
-        let lines = lines.map(Ok::<_, std::io::Error>).take_until(self.app.stop.clone().cancelled_owned());
+        let lines = lines.take_until(self.app.stop.clone().cancelled_owned());
         Ok(reply::stream(reply::TEXT, Body::from_stream(lines)))
     }
 
@@ -59,7 +60,8 @@ impl Call<'_> {
         let query = self.query;
         // A terminal has one output.
         let tty = query.flag("tty")?;
-        let request = ExecRequest {
+        let mut request = ExecRequest {
+            node: String::new(),
             namespace: self.target.namespace.to_string(),
             pod: self.target.name.to_string(),
             container: container(&pod, query.get("container"))?,
@@ -76,7 +78,7 @@ impl Call<'_> {
         if !(request.stdin || request.stdout || request.stderr) {
             return Err(Status::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
         }
-        assigned(&pod)?;
+        request.node = assigned(&pod)?;
         remote::answer(self.app, request, attach, head, body).await
     }
 
@@ -151,13 +153,14 @@ fn container(pod: &Value, asked: Option<&str>) -> Result<String, Status> {
     }
 }
 
-fn assigned(pod: &Value) -> Result<(), Status> {
+/// The node of a pod.
+fn assigned(pod: &Value) -> Result<String, Status> {
     let node = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
     if node.is_empty() {
         let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
     }
-    Ok(())
+    Ok(node.to_owned())
 }
 
 fn time(text: &str) -> Result<String, Status> {

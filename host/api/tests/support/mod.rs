@@ -222,9 +222,10 @@ struct Echo;
 
 #[async_trait]
 impl Streams for Echo {
-    async fn logs(&self, request: LogRequest) -> Result<BoxStream<'static, Bytes>, Status> {
+    async fn logs(&self, request: LogRequest) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Status> {
         let lines = request.tail_lines.unwrap_or(3);
-        let head = (0..lines).map(move |n| Bytes::from(format!("{}/{} line {n}\n", request.pod, request.container)));
+        let line = move |n| Ok(Bytes::from(format!("{}/{} line {n}\n", request.pod, request.container)));
+        let head = (0..lines).map(line);
         let head = futures::stream::iter(head);
         Ok(if request.follow { head.chain(futures::stream::pending()).boxed() } else { head.boxed() })
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 
 use super::admission::Ledger;
 use super::clock::Clock;
@@ -13,7 +13,7 @@ use super::desired::Desired;
 use super::downward::Facts;
 use super::registry::Registry;
 use super::volumes::{Maker, Mounts};
-use crate::cluster::{Cluster, PodRef, Recorder, Severity, Source};
+use crate::cluster::{Cluster, PodRef, Recorder, Severity, Source, Wanted};
 use crate::network::{HostNetwork, NetError, PodNetwork, PortMapping, Protocol, SandboxNet};
 use crate::records;
 use crate::runtime::Runtime;
@@ -163,16 +163,25 @@ pub fn protocol(name: Option<&str>) -> Protocol {
 #[derive(Default)]
 pub struct Interests {
     by_object: Mutex<HashMap<(Source, String, String), BTreeSet<String>>>,
+    config_maps: watch::Sender<Arc<BTreeSet<(String, String)>>>,
+    secrets: watch::Sender<Arc<BTreeSet<(String, String)>>>,
 }
 
 impl Interests {
     /// Notes what a pod reads, in place of what it read before.
     pub fn set(&self, pod: &PodRef, objects: Vec<(Source, String)>) {
-        self.remove(&pod.uid);
         let mut all = self.by_object.lock().unwrap_or_else(PoisonError::into_inner);
-        for (source, name) in objects {
-            all.entry((source, pod.namespace.clone(), name)).or_default().insert(pod.uid.clone());
+        for (source, name) in &objects {
+            all.entry((*source, pod.namespace.clone(), name.clone())).or_default().insert(pod.uid.clone());
         }
+        all.retain(|(source, namespace, name), uids| {
+            let read = *namespace == pod.namespace && objects.iter().any(|(s, n)| s == source && n == name);
+            if !read {
+                uids.remove(&pod.uid);
+            }
+            !uids.is_empty()
+        });
+        self.publish(&all);
     }
 
     /// Forgets a pod.
@@ -182,6 +191,7 @@ impl Interests {
             uids.remove(uid);
             !uids.is_empty()
         });
+        self.publish(&all);
     }
 
     /// The pods that read one of these objects.
@@ -190,6 +200,32 @@ impl Interests {
         let uids = changed.iter().filter_map(|(ns, name)| all.get(&(source, ns.clone(), name.clone())));
         uids.flatten().cloned().collect()
     }
+
+    /// The objects that any pod reads, from now on.
+    pub fn wanted(&self, source: Source) -> Wanted {
+        self.sender(source).subscribe()
+    }
+
+    fn sender(&self, source: Source) -> &watch::Sender<Arc<BTreeSet<(String, String)>>> {
+        match source {
+            Source::ConfigMap => &self.config_maps,
+            Source::Secret => &self.secrets,
+        }
+    }
+
+    fn publish(&self, all: &HashMap<(Source, String, String), BTreeSet<String>>) {
+        for source in [Source::ConfigMap, Source::Secret] {
+            let of_source = all.keys().filter(|(s, ..)| *s == source);
+            let names: BTreeSet<_> = of_source.map(|(_, ns, name)| (ns.clone(), name.clone())).collect();
+            self.sender(source).send_if_modified(|known| {
+                let changed = **known != names;
+                if changed {
+                    *known = Arc::new(names);
+                }
+                changed
+            });
+        }
+    }
 }
 
 /// Creates the folder of a file.
@@ -197,5 +233,36 @@ pub fn make_parent(path: &Path) -> std::io::Result<()> {
     match path.parent() {
         Some(parent) => std::fs::create_dir_all(parent),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(uid: &str) -> PodRef {
+        PodRef { namespace: "team".into(), name: uid.into(), uid: uid.into() }
+    }
+
+    #[test]
+    fn what_pods_read_is_wanted_while_one_does() {
+        let interests = Interests::default();
+        let mut wanted = interests.wanted(Source::Secret);
+        let names = |wanted: &mut Wanted| {
+            wanted.borrow_and_update().iter().map(|(ns, name)| format!("{ns}/{name}")).collect::<Vec<_>>()
+        };
+        interests.set(&pod("a"), vec![(Source::Secret, "key".into()), (Source::ConfigMap, "conf".into())]);
+        interests.set(&pod("b"), vec![(Source::Secret, "key".into()), (Source::Secret, "other".into())]);
+        assert_eq!(names(&mut wanted), ["team/key", "team/other"]);
+        // The same again is no change.
+        interests.set(&pod("b"), vec![(Source::Secret, "key".into()), (Source::Secret, "other".into())]);
+        assert!(!wanted.has_changed().unwrap());
+        interests.set(&pod("b"), vec![(Source::Secret, "key".into())]);
+        assert_eq!(names(&mut wanted), ["team/key"]);
+        interests.remove("a");
+        assert_eq!(names(&mut wanted), ["team/key"]);
+        assert_eq!(interests.of(Source::Secret, &[("team".into(), "key".into())]), BTreeSet::from(["b".into()]));
+        interests.remove("b");
+        assert!(names(&mut wanted).is_empty() && interests.wanted(Source::ConfigMap).borrow().is_empty());
     }
 }

@@ -288,7 +288,7 @@ async fn follow_pods(context: Arc<Context>, to: mpsc::Sender<News>) {
 }
 
 async fn follow_sources(context: Arc<Context>, source: Source, to: mpsc::Sender<News>) {
-    let mut feed = context.cluster.changes(source);
+    let mut feed = context.cluster.changes(source, context.interests.wanted(source));
     loop {
         match feed.next().await {
             Ok(changed) => {

@@ -10,7 +10,10 @@ use gantry_objects::{
 };
 use serde_json::{Value, json};
 
-use super::{Cluster, LEASE_NAMESPACE, NodeLease, PodEvent, PodFeed, PodRef, Source, SourceFeed};
+use super::{
+    Cluster, LEASE_NAMESPACE, NodeLease, PodEvent, PodFeed, PodRef, Source, SourceFeed, Wanted, lease_object,
+    lease_spec,
+};
 
 /// A field manager's name, for `managedFields`.
 const MANAGER: &str = "gantry-node";
@@ -38,15 +41,8 @@ impl Local {
         absent(self.objects.get(kind, namespace, name))
     }
 
-    async fn create_lease(&self, kind: &Kind, lease: &NodeLease, spec: Value) -> Result<(), Status> {
-        let object = json!({
-            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-            "metadata": {
-                "name": lease.node, "namespace": LEASE_NAMESPACE,
-                "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": lease.node, "uid": lease.uid}],
-            },
-            "spec": spec,
-        });
+    async fn create_lease(&self, kind: &Kind, lease: &NodeLease) -> Result<(), Status> {
+        let object = lease_object(lease);
         match self.objects.create(kind, LEASE_NAMESPACE, object.clone(), &write()).await {
             Err(e) if e.reason == Reason::NotFound => {
                 self.create_namespace(LEASE_NAMESPACE).await?;
@@ -79,7 +75,8 @@ impl Cluster for Local {
         Box::new(LocalFeed { local: self.clone(), group, version, plural, selector: String::new(), changes: None })
     }
 
-    fn changes(&self, source: Source) -> Box<dyn SourceFeed> {
+    /// Of all objects: in one process that costs nothing.
+    fn changes(&self, source: Source, _wanted: Wanted) -> Box<dyn SourceFeed> {
         Box::new(LocalSources { local: self.clone(), source, changes: None })
     }
 
@@ -142,14 +139,9 @@ impl Cluster for Local {
 
     async fn renew_lease(&self, lease: &NodeLease) -> Result<(), Status> {
         let kind = self.kind("coordination.k8s.io", "Lease")?;
-        let spec = json!({
-            "holderIdentity": lease.node,
-            "leaseDurationSeconds": lease.duration_seconds,
-            "renewTime": crate::time::micros(jiff::Timestamp::now()),
-        });
-        let patch = Patch::Merge(json!({ "spec": spec }));
+        let patch = Patch::Merge(json!({ "spec": lease_spec(lease) }));
         match self.objects.patch(&kind, LEASE_NAMESPACE, &lease.node, patch, &write()).await {
-            Err(e) if e.reason == Reason::NotFound => self.create_lease(&kind, lease, spec).await,
+            Err(e) if e.reason == Reason::NotFound => self.create_lease(&kind, lease).await,
             other => other.map(|_| ()),
         }
     }

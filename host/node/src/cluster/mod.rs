@@ -1,19 +1,26 @@
 //! What a node needs of the control plane, and nothing more: the pods bound to it, the objects that those name, and
-//! places to write what it saw. [`Local`] speaks to objects in the same process; an agent on another machine puts
-//! its connection behind the same trait.
+//! places to write what it saw. [`Local`] speaks to objects in the same process, [`Remote`] to the API of a control plane
+//! elsewhere.
 
+mod lease;
 mod local;
 pub mod recorder;
+pub mod remote;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use gantry_model::{Record, Status};
 use serde_json::Value;
+use tokio::sync::watch;
 
+pub use lease::{LEASE_NAMESPACE, NodeLease};
+use lease::{lease_object, lease_spec};
 pub use local::Local;
 pub use recorder::{Recorder, Severity};
+pub use remote::Remote;
 
 /// The address of one pod, for its whole life: a pod of the same name and another uid is another pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,6 +65,10 @@ impl Source {
     }
 }
 
+/// (namespace, name) of the objects of one kind that the pods of a node read: those worth following. Changes as pods
+/// come and go.
+pub type Wanted = watch::Receiver<Arc<BTreeSet<(String, String)>>>;
+
 /// A change in the set of pods, or of the objects of another kind that a node follows.
 #[derive(Clone, Debug)]
 pub enum PodEvent {
@@ -92,8 +103,9 @@ pub trait Cluster: Send + Sync + 'static {
     /// Every object of a kind, for what a node does beside its pods (`discovery.k8s.io`, `v1`, `endpointslices`).
     fn follow(&self, group: &str, version: &str, plural: &str) -> Box<dyn PodFeed>;
 
-    /// Changes of a kind that pods read from.
-    fn changes(&self, source: Source) -> Box<dyn SourceFeed>;
+    /// Changes of a kind that pods read from, at least of the wanted objects. What becomes wanted later may be told of
+    /// as changed at once.
+    fn changes(&self, source: Source, wanted: Wanted) -> Box<dyn SourceFeed>;
 
     /// One object that a pod names; `None` when there is none.
     async fn source(&self, source: Source, namespace: &str, name: &str) -> Result<Option<Arc<Record>>, Status>;
@@ -125,17 +137,3 @@ pub trait Cluster: Send + Sync + 'static {
     /// Creates an Event, or merges into the one of this name when `merge` is set.
     async fn write_event(&self, namespace: &str, name: &str, event: Value, merge: bool) -> Result<(), Status>;
 }
-
-/// A node's sign of life.
-#[derive(Clone, Debug)]
-pub struct NodeLease {
-    /// The node's name, which is the lease's.
-    pub node: String,
-    /// The node's uid: the lease goes with it.
-    pub uid: String,
-    /// How long the sign is good for.
-    pub duration_seconds: i32,
-}
-
-/// Where node leases live.
-pub const LEASE_NAMESPACE: &str = "kube-node-lease";

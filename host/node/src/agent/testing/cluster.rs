@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 
 use super::record;
 use super::runtime::Journal;
-use crate::cluster::{Cluster, NodeLease, PodEvent, PodFeed, PodRef, Source, SourceFeed};
+use crate::cluster::{Cluster, NodeLease, PodEvent, PodFeed, PodRef, Source, SourceFeed, Wanted};
 
 #[derive(Default)]
 struct Table {
@@ -97,7 +97,7 @@ impl Cluster for FakeCluster {
         panic!("an agent follows no {plural}")
     }
 
-    fn changes(&self, source: Source) -> Box<dyn SourceFeed> {
+    fn changes(&self, source: Source, _wanted: Wanted) -> Box<dyn SourceFeed> {
         Box::new(SourceChanges { source, changes: self.changes.subscribe() })
     }
 

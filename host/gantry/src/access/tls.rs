@@ -1,0 +1,34 @@
+//! TLS for clients: the server's authority, and a certificate of one's own.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use rustls::client::WantsClientCert;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+
+/// Believes servers of these authorities (PEM), and shows a certificate with its key (PEM).
+pub fn mutual(authorities: &[u8], certificate: &[u8], key: &[u8]) -> Result<ClientConfig> {
+    let chain = certificates(certificate).context("the client certificate can't be used")?;
+    let key = PrivateKeyDer::from_pem_slice(key).context("the client key can't be used")?;
+    believing(authorities)?.with_client_auth_cert(chain, key).context("the client certificate can't be used")
+}
+
+fn believing(authorities: &[u8]) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(authorities).context("the server's authority can't be used")? {
+        roots.add(authority).context("the server's authority can't be used")?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>()?;
+    if all.is_empty() {
+        bail!("it holds no certificate in PEM format");
+    }
+    Ok(all)
+}

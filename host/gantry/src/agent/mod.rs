@@ -1,0 +1,102 @@
+//! `gantry agent`: a node of a control plane elsewhere.
+
+mod objects;
+mod plugins;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use gantry_link::{Client, Uplink};
+use gantry_node::cluster::{Cluster, Remote, remote};
+use gantry_plugin::{Engine, EngineOptions};
+
+use crate::access::{Access, Kubeconfig};
+use crate::cli::Log;
+use crate::delivery::Through;
+use crate::logging;
+use crate::node::{Node, NodeArgs, Upstream};
+use crate::stop::Stop;
+use crate::streams::NodeStreams;
+use plugins::{Plugins, Set};
+
+#[derive(Args, Clone, Debug)]
+pub struct AgentArgs {
+    /// The server's address: `https://HOST:PORT`. By default that in the kubeconfig.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Credentials: a kubeconfig with the server's authority and a client certificate.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: PathBuf,
+    /// Where all state goes.
+    #[arg(long, default_value = "gantry-agent", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+impl AgentArgs {
+    /// Runs a node until it is told to stop.
+    pub async fn run(self, log: Log) -> Result<ExitCode> {
+        logging::start(&log)?;
+        std::fs::create_dir_all(&self.data_dir).with_context(|| format!("can't make {}", self.data_dir.display()))?;
+        let data = self.data_dir.canonicalize()?;
+        let mut stop = Stop::new()?;
+        let access = Kubeconfig::read(&self.kubeconfig)?.access(self.server.as_deref())?;
+        let service = Service::new(self.node, &data, access)?;
+        // Whatever it waits for, it stops when it is told to.
+        tokio::select! {
+            set = service.plugins.first() => service.run(set?, &mut stop).await,
+            () = stop.wanted() => Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+struct Service {
+    args: NodeArgs,
+    data: PathBuf,
+    cluster: Arc<dyn Cluster>,
+    client: Client,
+    plugins: Plugins,
+}
+
+impl Service {
+    fn new(args: NodeArgs, data: &Path, access: Access) -> Result<Self> {
+        let Access { server, tls } = access;
+        let client = Client::new(&server, tls.clone()).map_err(anyhow::Error::msg)?;
+        let remote = Remote::new(remote::Options { server, tls, bearer: None })?;
+        let engine = Engine::new(EngineOptions::new(data.to_owned()))?;
+        let plugins = Plugins::new(engine, client.clone(), data.join("plugins"))?;
+        Ok(Self { args, data: data.to_owned(), cluster: Arc::new(remote), client, plugins })
+    }
+
+    /// Runs the node; with other plugins, should the server get others. Containers go on meanwhile.
+    async fn run(&self, mut set: Set, stop: &mut Stop) -> Result<ExitCode> {
+        loop {
+            let outlets = set.offer.sinks.iter().map(|sink| Through::outlet(&self.client, sink)).collect();
+            let upstream = Upstream { cluster: self.cluster.clone(), plugins: set.loaded.clone(), outlets };
+            let node = Node::start(&self.args, &self.data, upstream).await?;
+            let uplink = Uplink::start(gantry_link::Options {
+                client: self.client.clone(),
+                node: node.name().to_owned(),
+                streams: Arc::new(NodeStreams::new(node.agent().clone())),
+            });
+            tracing::info!(node = node.name(), "ready");
+            let next = tokio::select! {
+                next = self.plugins.next(&set, uplink.links()) => Some(next),
+                () = stop.wanted() => None,
+            };
+            uplink.stop().await;
+            node.stop().await;
+            match next {
+                Some(next) => set = next,
+                None => break,
+            }
+            tracing::info!("the server has other plugins for nodes: starting over with them");
+        }
+        tracing::info!("stopped; containers go on");
+        Ok(ExitCode::SUCCESS)
+    }
+}

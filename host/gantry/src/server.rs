@@ -1,0 +1,114 @@
+//! `gantry server`: the control plane, to which nodes link up; with a node in the same process it is `gantry up`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use gantry_link::Hub;
+use gantry_node::hollow::{Fleet, FleetOptions};
+
+use crate::cli::Log;
+use crate::control::{Control, Settings};
+use crate::node::{Node, NodeArgs};
+use crate::offer::Offer;
+use crate::stop::Stop;
+use crate::streams::NodeStreams;
+use crate::{bundle, control, logging, telemetry};
+
+#[derive(Args, Clone, Debug)]
+pub struct ServerArgs {
+    /// Where all state goes.
+    #[arg(long, default_value = "gantry-data", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    /// The plugins to run, pinned by digest (`gantry bundle pin`).
+    #[arg(long, value_name = "FILE")]
+    pub bundle: PathBuf,
+    /// Folders with the bundle's components. By default the bundle's own.
+    #[arg(long, value_name = "FOLDER")]
+    pub plugins: Vec<PathBuf>,
+    /// Where the API listens, for clients and agents; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// More names and addresses for the server's certificate: those under which clients and agents reach it.
+    #[arg(long, value_name = "NAME")]
+    pub tls_name: Vec<String>,
+    /// Where to write the administrator's kubeconfig. By default `kubeconfig` in the data directory.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Bearer tokens, one a line: `token,user,uid,"group1,group2"`.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Register this many hollow nodes, whose pods advance by a model and run nothing.
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    pub hollow_nodes: u32,
+    /// The seed of the hollow nodes' model.
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub hollow_seed: u64,
+    /// Silence after which a node is not ready, in seconds.
+    #[arg(long, default_value_t = 40, value_name = "SECONDS")]
+    pub node_grace: u64,
+}
+
+/// Runs a control plane until it is told to stop.
+pub async fn run(args: &ServerArgs, node: Option<&NodeArgs>, log: &Log) -> Result<ExitCode> {
+    logging::start(log)?;
+    let begun = std::time::Instant::now();
+    std::fs::create_dir_all(&args.data_dir).with_context(|| format!("can't make {}", args.data_dir.display()))?;
+    let data = args.data_dir.canonicalize()?;
+    let metrics = telemetry::start()?;
+    let mut stop = Stop::new()?;
+    let control = Control::start(args.settings(&data)).await?;
+    let hub = Hub::new(Arc::new(Offer::new(&args.bundle, control.loaded(), control.outlets())?));
+    let node = match node {
+        Some(args) => Some(Node::start(args, &data, control.upstream()).await?),
+        None => None,
+    };
+    if let Some(node) = &node {
+        hub.add(node.name(), Arc::new(NodeStreams::new(node.agent().clone())));
+    }
+    let api = control::serve(&control, &args.serving(&data), &hub, metrics).await?;
+    let fleet = (args.hollow_nodes > 0).then(|| Fleet::start(control.cluster(), args.fleet()));
+    tracing::info!(url = api.url(), seconds = begun.elapsed().as_secs_f64(), "ready");
+    stop.wanted().await;
+    tracing::info!("stopping; containers go on");
+    hub.stop();
+    api.stop().await;
+    if let Some(fleet) = fleet {
+        fleet.stop().await;
+    }
+    if let Some(node) = node {
+        node.stop().await;
+    }
+    control.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl ServerArgs {
+    fn settings(&self, data: &Path) -> Settings {
+        Settings {
+            data: data.to_owned(),
+            bundle: self.bundle.clone(),
+            folders: bundle::folders(&self.bundle, &self.plugins),
+            node_grace: std::time::Duration::from_secs(self.node_grace),
+        }
+    }
+
+    fn serving(&self, data: &Path) -> control::Serving {
+        control::Serving {
+            listen: self.listen,
+            names: self.tls_name.clone(),
+            pki: data.join("pki"),
+            kubeconfig: self.kubeconfig.clone().unwrap_or_else(|| data.join("kubeconfig")),
+            tokens: self.token_file.clone(),
+        }
+    }
+
+    fn fleet(&self) -> FleetOptions {
+        let mut options = FleetOptions { nodes: self.hollow_nodes, ..FleetOptions::default() };
+        options.model.seed = self.hollow_seed;
+        options
+    }
+}

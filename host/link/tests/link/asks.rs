@@ -1,0 +1,54 @@
+//! What nodes ask for, and who may.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_link::{ClientError, Delivery, Label, Origin, Record, Uplink, Verdict};
+
+use crate::world::{DIGEST, Things, World};
+
+#[tokio::test]
+async fn components_come_by_digest() {
+    let world = World::start().await;
+    let client = world.client("system:node:n1", "system:nodes");
+    assert_eq!(client.bundle().await.unwrap().sinks, ["all"]);
+    assert_eq!(client.component(DIGEST).await.unwrap(), vec![7; 300_000]);
+    assert!(matches!(client.component("sha256:4567").await, Err(ClientError::Missing(_))));
+}
+
+#[tokio::test]
+async fn records_reach_the_sink_whole_and_its_answer_comes_back() {
+    let world = World::start().await;
+    let client = world.client("system:node:n1", "system:nodes");
+    let label = |key: &str, value: &str| Label { key: key.into(), value: value.into() };
+    let record = Record { origin: 0, time_unix_nano: 5, severity: 9, body: "x".repeat(6 << 20), attributes: vec![] };
+    let delivery = |sink: &str| Delivery {
+        sink: sink.into(),
+        origins: vec![Origin { attributes: vec![label("k8s.pod.name", "web")] }],
+        records: vec![record.clone()],
+    };
+    assert_eq!(client.deliver(delivery("all")).await.unwrap(), Verdict::Accepted);
+    assert_eq!(*world.deliveries.lock().unwrap(), [delivery("all")]);
+    assert_eq!(client.deliver(delivery("no")).await.unwrap(), Verdict::Rejected("it is full".into()));
+    assert_eq!(client.deliver(delivery("slow")).await, Err(ClientError::Away("slow is busy".into())));
+}
+
+#[tokio::test]
+async fn only_nodes_may_link_up_and_only_as_themselves() {
+    let world = World::start().await;
+    for (user, group) in [("system:node:n2", "system:nodes"), ("eve", "gantry:viewers"), ("bob", "others")] {
+        let client = world.client(user, group);
+        if group != "system:nodes" {
+            assert!(matches!(client.bundle().await, Err(ClientError::Refused(_))), "{user}");
+            assert!(matches!(client.component(DIGEST).await, Err(ClientError::Refused(_))), "{user}");
+            assert!(matches!(client.deliver(Delivery::default()).await, Err(ClientError::Refused(_))), "{user}");
+        }
+        let options = gantry_link::Options { client, node: "n1".into(), streams: Arc::new(Things::default()) };
+        let uplink = Uplink::start(options);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(world.hub.linked().is_empty(), "{user} is taken for n1");
+        uplink.stop().await;
+    }
+    let (_uplink, _things) = world.node("n1").await;
+    assert_eq!(world.hub.linked(), ["n1"]);
+}

@@ -1,0 +1,187 @@
+//! A server and an agent as processes of their own, with one containerd: what two machines have, on one.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::kubectl::installed;
+use crate::stack::Options;
+use crate::suite::{options, patience};
+use crate::{Case, Kubectl, Process, containerd, netns, wait_for};
+
+/// Each test has a network of its own, so this port is free; it stays the same when the server starts again.
+const LISTEN: &str = "127.0.0.1:6443";
+const NODE: &str = "apart";
+
+/// A running server and agent. Stops what runs when it is dropped.
+pub struct Pair {
+    options: Options,
+    containerd: Option<Process>,
+    server: Option<Process>,
+    agent: Option<Process>,
+}
+
+impl Pair {
+    /// Starts both, and waits until the node is ready. This thread enters a network of its own.
+    pub fn start(name: &str) -> Result<Self> {
+        netns::enter()?;
+        let options = options(name)?;
+        let mut pair = Self { options, containerd: None, server: None, agent: None };
+        for part in ["server", "agent"] {
+            fs::create_dir_all(pair.data(part))?;
+            let cache = pair.options.data.join("cache");
+            if cache.exists() {
+                std::os::unix::fs::symlink(cache, pair.data(part).join("cache"))?;
+            }
+        }
+        pair.containerd = Some(containerd::start(&pair.options.data)?);
+        let started = pair.start_server().and_then(|()| pair.start_agent());
+        started.with_context(|| pair.logs())?;
+        Ok(pair)
+    }
+
+    /// Where a part keeps its state.
+    pub fn data(&self, part: &str) -> PathBuf {
+        self.options.data.join(part)
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.options.data.join("kubeconfig")
+    }
+
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl::newest(&self.kubeconfig())
+    }
+
+    /// A namespace, and the newest kubectl for it.
+    pub fn case(&self, name: &str) -> Result<Case> {
+        let (version, binary) = installed().pop_last().context("there is no kubectl on this machine")?;
+        Case::new(name, &Kubectl::new(version, binary, &self.kubeconfig()))
+    }
+
+    /// Starts the server, and waits until it answers.
+    pub fn start_server(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.options.gantry);
+        command.arg("server").arg("--data-dir").arg(self.data("server")).args(["--listen", LISTEN]);
+        command.arg("--bundle").arg(&self.options.bundle).arg("--plugins").arg(&self.options.plugins);
+        command.arg("--kubeconfig").arg(self.kubeconfig()).args(["--node-grace", "15"]);
+        let server = self.server.insert(Process::start(&self.options.data, "server", &mut command)?);
+        let kubectl = Kubectl::newest(&self.options.data.join("kubeconfig"));
+        wait_for("the server to be ready", patience(), || {
+            server.check()?;
+            kubectl.run(&["get", "--raw", "/readyz"])
+        })
+        .map(drop)
+    }
+
+    /// Starts the agent without waiting for anything.
+    pub fn launch_agent(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.options.gantry);
+        command.arg("agent").arg("--data-dir").arg(self.data("agent")).arg("--kubeconfig").arg(self.kubeconfig());
+        command.args(["--node-name", NODE]).arg("--containerd").arg(self.socket());
+        for image in &self.options.images {
+            command.arg("--import").arg(image);
+        }
+        self.agent = Some(Process::start(&self.options.data, "agent", &mut command)?);
+        Ok(())
+    }
+
+    /// Starts the agent, and waits until its node is ready.
+    pub fn start_agent(&mut self) -> Result<()> {
+        self.launch_agent()?;
+        self.until_ready("True")
+    }
+
+    /// Waits until the node is ready, or is not.
+    pub fn until_ready(&mut self, ready: &str) -> Result<()> {
+        let kubectl = self.kubectl();
+        let query = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
+        let agent = &mut self.agent;
+        wait_for(&format!("the node's Ready to be {ready}"), patience(), || {
+            if let Some(agent) = agent {
+                agent.check()?;
+            }
+            let found = kubectl.run(&["get", "node", NODE, "-o", query])?;
+            let message = kubectl.run(&["get", "node", NODE, "-o", &query.replace("status}", "message}")])?;
+            ensure!(found == ready, "Ready is {found:?}: {message}");
+            Ok(())
+        })
+    }
+
+    /// Kills the server as a crash would.
+    pub fn crash_server(&mut self) -> Result<()> {
+        self.server.take().map_or(Ok(()), Process::crash)
+    }
+
+    /// Kills the agent as a crash would.
+    pub fn crash_agent(&mut self) -> Result<()> {
+        self.agent.take().map_or(Ok(()), Process::crash)
+    }
+
+    /// The node's containerd.
+    pub fn socket(&self) -> PathBuf {
+        containerd::socket(&self.options.data)
+    }
+
+    /// `ctr` in the node's namespace.
+    pub fn ctr(&self, args: &[&str]) -> Result<String> {
+        let mut command = Command::new("ctr");
+        command.arg("--address").arg(self.socket()).args(["--namespace", "gantry"]).args(args);
+        let output = command.output().context("can't run ctr")?;
+        ensure!(output.status.success(), "ctr {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The ends of both logs.
+    pub fn logs(&self) -> String {
+        let tail = |name: &str, process: &Option<Process>| {
+            let lines = process.as_ref().map(|process| process.log_tail(40)).unwrap_or_default();
+            format!("the end of the {name}'s log:\n{lines}\n")
+        };
+        format!("{}{}", tail("server", &self.server), tail("agent", &self.agent))
+    }
+
+    /// Stops everything and removes what it left.
+    pub fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let patience = Duration::from_secs(20);
+        for process in [self.agent.take(), self.server.take()].into_iter().flatten() {
+            process.stop(patience)?;
+        }
+        let Some(containerd) = self.containerd.take() else { return Ok(()) };
+        let cleaned = self.clean(containerd.pid());
+        containerd.stop(patience)?;
+        containerd::clean(&self.options.data);
+        if std::env::var_os("GANTRY_KEEP").is_some() {
+            println!("kept {}", self.options.data.display());
+            return cleaned;
+        }
+        fs::remove_dir_all(&self.options.data)?;
+        cleaned
+    }
+
+    fn clean(&self, containerd: i32) -> Result<()> {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{containerd}/ns/net")).arg(&self.options.gantry);
+        command.arg("clean").arg("--data-dir").arg(self.data("agent")).arg("--containerd").arg(self.socket());
+        let output = command.output().context("can't run gantry clean")?;
+        if !output.status.success() {
+            bail!("gantry clean failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("can't clean up: {error:#}");
+        }
+    }
+}

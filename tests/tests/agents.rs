@@ -1,0 +1,176 @@
+//! A server and an agent as separate processes: what kubectl does reaches the node, and either can be killed: containers
+//! go on, and all is as it should be once both are back.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use gantry_tests::case::{number, text};
+use gantry_tests::manifests::{deployment, pod, with};
+use gantry_tests::{Case, Pair};
+
+#[test]
+fn server_and_agent_survive_each_other() -> Result<()> {
+    let mut pair = Pair::start("agents")?;
+    let outcome = play(&mut pair);
+    outcome.with_context(|| pair.logs())?;
+    pair.stop()
+}
+
+fn play(pair: &mut Pair) -> Result<()> {
+    let case = pair.case("apart")?;
+    reaches_the_node(pair, &case)?;
+    follows_its_configuration(&case)?;
+    server_killed(pair, &case)?;
+    agent_killed(pair, &case)?;
+    agent_starts_alone(pair, &case)?;
+    case.line("delete deployment/web pod/files --timeout=60s")?;
+    case.until("the node to be empty", || {
+        let tasks = pair.ctr(&["tasks", "list", "--quiet"])?;
+        ensure!(tasks.trim().is_empty(), "tasks are left: {tasks}");
+        Ok(())
+    })
+}
+
+fn reaches_the_node(pair: &Pair, case: &Case) -> Result<()> {
+    case.apply(&deployment("web", 2))?;
+    case.line("rollout status deployment/web --timeout=120s")?;
+    let output = case.kubectl.succeed(&["exec", "-i", "deployment/web", "--", "/web", "cat"], "through and back")?;
+    ensure!(output == "through and back", "{output:?}");
+    let failed = case.kubectl.output(&["exec", "deployment/web", "--", "/web", "exit", "42"], "")?;
+    ensure!(failed.status.code() == Some(42), "{failed:?}");
+    case.apply(&pod("counts", "lines 200 20"))?;
+    case.line("wait pod/counts --for=condition=Ready --timeout=60s")?;
+    // Followed from its first line to its last, over the end of the container.
+    let log = case.line("logs --follow counts")?;
+    ensure!(log.lines().count() == 200, "{} lines", log.lines().count());
+    case.until_is("pod counts", "/status/phase", "Succeeded")?;
+    case.until("its lines in the server's sink", || {
+        let lines = recorded(pair, "counts")?;
+        ensure!(lines == 200, "{lines} lines");
+        Ok(())
+    })?;
+    case.line("delete pod counts --timeout=60s").map(drop)
+}
+
+/// A ConfigMap that a pod mounts is followed, though the agent may not watch all.
+fn follows_its_configuration(case: &Case) -> Result<()> {
+    case.line("create configmap settings --from-literal=color=red")?;
+    let files = with(
+        pod("files", "sleep 100000"),
+        "/spec/volumes",
+        serde_json::json!([{"name": "v", "configMap": {"name": "settings"}}]),
+    );
+    let mount = serde_json::json!([{"name": "v", "mountPath": "/settings"}]);
+    case.apply(&with(files, "/spec/containers/0/volumeMounts", mount))?;
+    case.line("wait pod/files --for=condition=Ready --timeout=60s")?;
+    let color = || case.line("exec files -- /web cat /settings/color");
+    ensure!(color()? == "red");
+    case.line("patch configmap settings --type=merge -p {\"data\":{\"color\":\"blue\"}}")?;
+    case.until("the new color", || {
+        let color = color()?;
+        ensure!(color == "blue", "it is {color}");
+        Ok(())
+    })
+}
+
+fn server_killed(pair: &mut Pair, case: &Case) -> Result<()> {
+    let before = containers(case)?;
+    let mut follow = case.kubectl.command(&["logs", "--follow", "deployment/web"]);
+    let mut follow = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(follow.stdout.take().context("no output")?);
+    lines.read_line(&mut String::new())?;
+    pair.crash_server()?;
+    // A client is told at once.
+    lines.read_to_string(&mut String::new())?;
+    ensure!(!follow.wait()?.success(), "a log that broke off looks like one that ended");
+    ensure!(running(pair)? == before, "containers ended with the server");
+    // The agent acts on its own: what ends is started again.
+    let one = before.iter().find(|id| id.contains("-web-")).context("no container")?;
+    pair.ctr(&["tasks", "kill", "--signal", "SIGKILL", one])?;
+    case.until("another container in its place", || {
+        let now = running(pair)?;
+        ensure!(now.len() == before.len() && !now.contains(one), "{now:?}");
+        Ok(())
+    })?;
+    pair.start_server()?;
+    case.line("rollout status deployment/web --timeout=60s")?;
+    case.until("the restart in the pod's status", || {
+        let restarts: i64 = case.list("pods -l app=web")?.iter().map(restarts).sum();
+        ensure!(restarts == 1, "{restarts} restarts");
+        Ok(())
+    })?;
+    pair.until_ready("True")?;
+    case.until("the link", || case.line("exec deployment/web -- /web echo again"))?;
+    ensure!(running(pair)? == containers(case)?);
+    Ok(())
+}
+
+fn agent_killed(pair: &mut Pair, case: &Case) -> Result<()> {
+    let before = containers(case)?;
+    pair.crash_agent()?;
+    let refused = case.until("the loss to be noticed", || case.fail("exec deployment/web -- /web echo never"))?;
+    ensure!(refused.contains("error dialing backend"), "{refused}");
+    pair.until_ready("Unknown")?;
+    ensure!(running(pair)? == before, "containers ended with the agent");
+    // What is asked for meanwhile is done later.
+    case.line("scale deployment web --replicas=3")?;
+    pair.start_agent()?;
+    case.line("rollout status deployment/web --timeout=120s")?;
+    let after = containers(case)?;
+    ensure!(before.is_subset(&after) && after.len() == before.len() + 1, "{before:?} became {after:?}");
+    case.until("the link", || case.line("exec deployment/web -- /web echo again")).map(drop)
+}
+
+/// With the server away, an agent starts from what it kept and takes its containers over once the server is back.
+fn agent_starts_alone(pair: &mut Pair, case: &Case) -> Result<()> {
+    let before = containers(case)?;
+    pair.crash_server()?;
+    pair.crash_agent()?;
+    pair.launch_agent()?;
+    case.stays(std::time::Duration::from_secs(2), || {
+        ensure!(running(pair)? == before, "an agent without a server touched containers");
+        Ok(())
+    })?;
+    pair.start_server()?;
+    pair.until_ready("True")?;
+    case.until("the link", || case.line("exec deployment/web -- /web echo again"))?;
+    ensure!(containers(case)? == before && running(pair)? == before, "containers were started again");
+    Ok(())
+}
+
+/// Different lines of a pod that the server's file sink has.
+fn recorded(pair: &Pair, pod: &str) -> Result<usize> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(pair.data("server").join("records"))? {
+        let text = std::fs::read_to_string(entry?.path())?;
+        let records = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let own = records.filter(|record| record.to_string().contains(&format!("\"{pod}\"")));
+        found.extend(own.map(|record| text_of(&record)).filter(|body| body.starts_with("line ")));
+    }
+    Ok(found.len())
+}
+
+fn text_of(record: &serde_json::Value) -> String {
+    record.get("Body").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn restarts(pod: &serde_json::Value) -> i64 {
+    number(pod, "/status/containerStatuses/0/restartCount")
+}
+
+/// Ids of the containers that the API says run.
+fn containers(case: &Case) -> Result<BTreeSet<String>> {
+    let id =
+        |pod: &serde_json::Value| text(pod, "/status/containerStatuses/0/containerID").replace("containerd://", "");
+    Ok(case.list("pods")?.iter().filter(|pod| text(pod, "/status/phase") == "Running").map(id).collect())
+}
+
+/// Ids of the containers that run.
+fn running(pair: &Pair) -> Result<BTreeSet<String>> {
+    let listed = pair.ctr(&["tasks", "list"])?;
+    let running = listed.lines().filter(|line| line.contains("RUNNING"));
+    Ok(running.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+}
