@@ -66,7 +66,7 @@ pub enum Command {
     /// Check a bundle of plugins, or pin it to the components that there are.
     #[command(subcommand)]
     Bundle(BundleCommand),
-    /// Remove what a stopped `gantry up` left on this machine: containers, links, rules. Objects stay.
+    /// Remove what a stopped `gantry up` or `gantry agent` left on this machine: containers, links, rules. Objects stay.
     Clean(Clean),
     /// Print a completion script: `source <(gantry completion bash)`.
     Completion { shell: clap_complete::Shell },

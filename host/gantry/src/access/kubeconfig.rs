@@ -72,8 +72,10 @@ impl Kubeconfig {
     pub fn read(file: &Path) -> Result<Self> {
         let failed = || format!("can't read kubeconfig {}", file.display());
         let text = std::fs::read_to_string(file).with_context(failed)?;
+        // The parser goes on with a drawing of the place.
+        let short = |error: serde_saphyr::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
         let config: Self =
-            serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("{error}")).with_context(failed)?;
+            serde_saphyr::from_str(&text).map_err(|error| anyhow::Error::msg(short(error))).with_context(failed)?;
         Ok(Self { file: file.to_owned(), ..config })
     }
 
@@ -119,6 +121,15 @@ mod tests {
 
     fn of(text: &str) -> Kubeconfig {
         serde_saphyr::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_kubeconfig_is_refused_in_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        std::fs::write(&file, "x: [").unwrap();
+        let error = format!("{:#}", Kubeconfig::read(&file).err().unwrap());
+        assert!(error.contains("config") && !error.contains('\n'), "{error}");
     }
 
     #[test]
