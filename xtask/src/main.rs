@@ -34,6 +34,8 @@ enum Chore {
     Build(build::Build),
     /// Run every test: unit, plugin, integration, end to end with containerd and kubectl.
     Test(verify::Test),
+    /// Ask of a component what every plugin of its families must do, in the real engine.
+    Contract(verify::Contract),
     /// Measure the release build on this machine and write `BENCHMARKS.md`; all of it, or the parts named.
     Bench(bench::Bench),
     /// Formatting, lints, the direction of dependencies, and documentation.
@@ -46,6 +48,7 @@ fn main() -> Result<()> {
         Chore::Down(down) => down.run(),
         Chore::Build(build) => build.run(),
         Chore::Test(test) => test.run(),
+        Chore::Contract(contract) => contract.run(),
         Chore::Bench(bench) => bench.run(),
         Chore::Check => verify::check(),
     }

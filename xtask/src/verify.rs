@@ -1,5 +1,6 @@
 //! `test` and `check`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
@@ -56,6 +57,23 @@ impl Test {
         let outcome = shell::run(&mut tests);
         scratch.sweep()?;
         outcome
+    }
+}
+
+#[derive(Args)]
+pub struct Contract {
+    /// Passed on: the component's file and options; `-- --help` lists them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    rest: Vec<OsString>,
+}
+
+impl Contract {
+    pub fn run(&self) -> Result<()> {
+        packages::install(&[packages::BUILD])?;
+        // The whole workspace's features, so that tests have built the engine already.
+        shell::run(cargo().args(["build", "--quiet", "--workspace", "--bin", "gantry-contract"]))?;
+        // In the caller's folder: paths are the caller's.
+        shell::run(Command::new(paths::target().join("debug/gantry-contract")).args(&self.rest))
     }
 }
 

@@ -214,8 +214,11 @@ fn a_driver_brings_a_controller_to_rest() {
 
 #[test]
 fn the_rules_of_the_family() {
-    let _host = Host::new();
-    testing::suite::controller::<Herder>(&Config::from_text("{}"));
+    let herd = json!({
+        "apiVersion": "example.com/v1", "kind": "Herd", "metadata": {"name": "h", "namespace": "default"},
+        "spec": {"size": 2},
+    });
+    testing::suite::controller::<Herder>(&Config::from_text("{}"), &[herd]);
 }
 
 gantry_sdk::plugin!(manifest: "examples/spread.toml", controller: Herder);

@@ -61,14 +61,7 @@ struct Orphan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gantry_sdk::testing::{Host, suite};
-    use gantry_sdk::{Config, Value, json, serde_json};
-
-    #[test]
-    fn is_a_controller() {
-        let _host = Host::new();
-        suite::controller::<Workloads>(&Config::get());
-    }
+    use gantry_sdk::{Value, json, serde_json};
 
     #[test]
     fn the_manifest_asks_for_what_is_watched() {

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use gantry_sdk::sink::{Batch, LogRecord, Origin, Outcome};
-use gantry_sdk::testing::{self, Host};
+use gantry_sdk::testing::Host;
 use gantry_sdk::{Config, Label, Sink, Value, json, serde_json};
 use sink_file::Files;
 
@@ -203,12 +203,6 @@ fn options_that_cannot_work_are_refused() {
         let error = Files::default().configure(Config::from(config)).unwrap_err();
         assert!(error.message.contains(word), "{error}");
     }
-}
-
-#[test]
-fn the_rules_of_the_family() {
-    let directory = tempfile::tempdir().unwrap();
-    testing::suite::sink::<Files>(&Config::from(json!({"directory": directory.path()})));
 }
 
 #[test]

@@ -80,6 +80,11 @@ impl Fault {
         self
     }
 
+    /// Is there a call left that it will strike?
+    pub(super) fn waits(&self) -> bool {
+        self.times > 0
+    }
+
     /// Does it strike this call? Counts it if so.
     pub(super) fn strikes(&mut self, verb: Verb, target: &ObjectRef) -> bool {
         let meant = self.verb == verb

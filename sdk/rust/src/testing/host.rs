@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -145,6 +146,16 @@ impl Host {
     /// Writes that the plugin asked for since the last call, those that failed included.
     pub fn take_writes(&self) -> Vec<Write> {
         std::mem::take(&mut self.0.borrow_mut().writes)
+    }
+
+    /// Whether a fault waits for a call that has not come.
+    pub(super) fn faults_left(&self) -> bool {
+        self.0.borrow().faults.iter().any(Fault::waits)
+    }
+
+    /// How many objects there are of each kind.
+    pub(super) fn counts(&self) -> BTreeMap<KindRef, usize> {
+        self.0.borrow().state.counts()
     }
 
     /// Changes since a position: object and state, and the new position.

@@ -16,7 +16,7 @@
 //!   logged, recorded and wrote.
 //! - `Driver`: the host's reconcile loop in small.
 //! - `Request::create`, `update` and `delete` (`gantry_sdk::admission`): writes to be reviewed.
-//! - `suite`: what every plugin of a family must do; run it natively and, through an adapter, over the component.
+//! - `suite`: what every plugin of a family must do; run it natively and, with `cargo xtask contract`, over the component.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test helper fails the test by a panic")]
 

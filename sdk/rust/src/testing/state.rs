@@ -29,6 +29,14 @@ impl State {
         self.objects.iter().filter(move |(key, _)| key.kind == *kind).map(|(_, object)| object)
     }
 
+    pub fn counts(&self) -> BTreeMap<KindRef, usize> {
+        let mut counts = BTreeMap::new();
+        for key in self.objects.keys() {
+            *counts.entry(key.kind.clone()).or_default() += 1;
+        }
+        counts
+    }
+
     pub fn list(&self, query: &Query) -> Result<Value> {
         let labels = select::labels(&query.label_selector)?;
         let mut found = Vec::new();

@@ -1,0 +1,69 @@
+//! What every load balancer keeps to.
+
+use crate::load_balancer::{Backends, Delta as Change, Endpoint, Frontend, NodeInfo, Policy, Port, Protocol};
+use crate::network::Operation;
+use crate::{Config, LoadBalancer};
+
+/// Load balancers: what is the same again is no plan; the cost of one change does not grow with what else there is; the
+/// way by which the tables came to be does not matter.
+pub fn load_balancer<L: LoadBalancer>(config: &Config, node: &NodeInfo) {
+    let start = || {
+        let mut plugin = L::default();
+        let description = plugin.configure(config.clone(), node.clone()).expect("takes its configuration");
+        let class = description.classes.first().cloned().expect("a load balancer serves a class");
+        (plugin, class)
+    };
+    let (mut plugin, class) = start();
+    plugin.node().expect("says what the node needs");
+    let everything = |count: u8| -> Vec<Change> { (0..count).flat_map(|n| balanced(&class, n, 3)).collect() };
+    assert!(!plugin.sync(true, everything(9)).expect("takes everything").is_empty(), "frontends make a plan");
+    assert_eq!(plugin.sync(false, Vec::new()).expect("takes nothing"), [], "nothing new is no plan");
+    assert_eq!(plugin.sync(false, everything(9)).expect("takes it again"), [], "the same again is no plan");
+    let unknown = vec![Change::FrontendGone("default/unknown".into())];
+    assert_eq!(plugin.sync(false, unknown).expect("takes an unknown one"), [], "one that is unknown may go");
+    let one = |plugin: &mut L| cost(&plugin.sync(false, balanced(&class, 1, 2)).expect("takes a change"));
+    let among_nine = one(&mut plugin);
+    let (mut large, _) = start();
+    large.sync(true, everything(200)).expect("takes everything");
+    assert!(among_nine > 0, "a backend less is a plan");
+    assert_eq!(one(&mut large), among_nine, "a change costs the same among 200 frontends as among 9");
+    // The same end by another way: what a full sync makes of it must be the same text.
+    let (mut direct, _) = start();
+    let mut end = everything(9);
+    end.splice(2..4, balanced(&class, 1, 2));
+    let at_once = direct.sync(true, end.clone()).expect("takes everything");
+    assert_eq!(plugin.sync(true, end).expect("takes everything again"), at_once, "a full sync forgets what was before");
+    let gone = (0..9).map(|n| Change::FrontendGone(format!("default/f{n}"))).collect();
+    assert!(!plugin.sync(false, gone).expect("takes them away").is_empty(), "what goes is a plan");
+    assert_eq!(plugin.sync(false, Vec::new()).expect("takes nothing"), []);
+}
+
+fn cost(plan: &[Operation]) -> usize {
+    plan.iter().map(|operation| format!("{operation:?}").len()).sum()
+}
+
+/// A frontend with two digits in every number, so that texts about it have the same length, and its backends.
+fn balanced(class: &str, number: u8, backends: u8) -> Vec<Change> {
+    let id = format!("default/f{number}");
+    let port = Port { name: "http".into(), protocol: Protocol::Tcp, port: 80, node_port: 30_000 + u16::from(number) };
+    let frontend = Frontend {
+        id: id.clone(),
+        class: class.into(),
+        addresses: vec![format!("10.96.1.{number}")],
+        external_addresses: Vec::new(),
+        ports: vec![port],
+        affinity_seconds: 0,
+        internal: Policy::Cluster,
+        external: Policy::Cluster,
+    };
+    let endpoints = (0..backends).map(|n| Endpoint {
+        addresses: vec![format!("10.64.{number}.{n}")],
+        port: 8080,
+        ready: true,
+        serving: true,
+        terminating: false,
+        local: true,
+    });
+    let backends = Backends { frontend: id, port: "http".into(), endpoints: endpoints.collect() };
+    vec![Change::FrontendSet(frontend), Change::BackendsSet(backends)]
+}

@@ -1,0 +1,92 @@
+use gantry_plugin::family::load_balancer as host;
+use gantry_sdk::load_balancer::{
+    Backends, Delta, Description, Endpoint, Frontend, NodeInfo, Operation, Policy, Port, Protocol,
+};
+use gantry_sdk::{Config, Error, Result};
+
+use crate::network::operation;
+use crate::stage::{Stage, configured};
+use crate::words;
+
+/// The component on this thread's stage, as a load balancer.
+#[derive(Default)]
+pub struct LoadBalancer {
+    instance: Option<Box<dyn gantry_plugin::LoadBalancer>>,
+}
+
+impl gantry_sdk::LoadBalancer for LoadBalancer {
+    fn configure(&mut self, config: Config, node: NodeInfo) -> Result<Description> {
+        let stage = Stage::current();
+        let instance = stage.load(&config)?.load_balancer().ok_or_else(|| Error::invalid("is no load balancer"))?;
+        let instance = self.instance.insert(instance);
+        let node =
+            host::NodeInfo { name: node.name, addresses: node.addresses, cluster_ranges: node.cluster_ranges };
+        let description = stage.call(instance.reset(node)).map_err(words::error)?;
+        Ok(Description { classes: description.classes })
+    }
+
+    fn node(&mut self) -> Result<Vec<Operation>> {
+        let plan = Stage::current().call(configured(&mut self.instance)?.node()).map_err(words::error)?;
+        Ok(plan.into_iter().map(operation).collect())
+    }
+
+    fn sync(&mut self, full: bool, deltas: Vec<Delta>) -> Result<Vec<Operation>> {
+        let deltas: Vec<host::Delta> = deltas.into_iter().map(delta).collect();
+        let plan = Stage::current().call(configured(&mut self.instance)?.sync(full, &deltas)).map_err(words::error)?;
+        Ok(plan.into_iter().map(operation).collect())
+    }
+}
+
+fn delta(given: Delta) -> host::Delta {
+    match given {
+        Delta::FrontendSet(given) => host::Delta::FrontendSet(frontend(given)),
+        Delta::FrontendGone(id) => host::Delta::FrontendGone(id),
+        Delta::BackendsSet(given) => host::Delta::BackendsSet(backends(given)),
+    }
+}
+
+fn frontend(given: Frontend) -> host::Frontend {
+    let port = |port: Port| host::Port {
+        name: port.name,
+        protocol: match port.protocol {
+            Protocol::Tcp => host::Protocol::Tcp,
+            Protocol::Udp => host::Protocol::Udp,
+            Protocol::Sctp => host::Protocol::Sctp,
+        },
+        port: port.port,
+        node_port: port.node_port,
+    };
+    host::Frontend {
+        id: given.id,
+        class: given.class,
+        addresses: given.addresses,
+        external_addresses: given.external_addresses,
+        ports: given.ports.into_iter().map(port).collect(),
+        affinity_seconds: given.affinity_seconds,
+        internal: policy(given.internal),
+        external: policy(given.external),
+    }
+}
+
+fn policy(given: Policy) -> host::Policy {
+    match given {
+        Policy::Cluster => host::Policy::Cluster,
+        Policy::Local => host::Policy::Local,
+    }
+}
+
+fn backends(given: Backends) -> host::Backends {
+    let endpoint = |endpoint: Endpoint| host::Endpoint {
+        addresses: endpoint.addresses,
+        port: endpoint.port,
+        ready: endpoint.ready,
+        serving: endpoint.serving,
+        terminating: endpoint.terminating,
+        local: endpoint.local,
+    };
+    host::Backends {
+        frontend: given.frontend,
+        port: given.port,
+        endpoints: given.endpoints.into_iter().map(endpoint).collect(),
+    }
+}

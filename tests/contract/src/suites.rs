@@ -1,0 +1,46 @@
+use anyhow::Result;
+use gantry_plugin::Family;
+use gantry_sdk::admission::Request;
+use gantry_sdk::load_balancer::NodeInfo;
+use gantry_sdk::testing::suite;
+use gantry_sdk::{Config, Value};
+
+use crate::{Admission, Component, Controller, LoadBalancer, Network, Scheduler, Sink, Stage};
+
+/// What suites are given beside the component.
+pub struct Given {
+    /// The plugin's configuration.
+    pub config: Value,
+    /// Objects that are there when a controller starts, and whose creation, update and deletion are reviewed.
+    pub objects: Vec<Value>,
+}
+
+/// Runs the suite of each of a component's families, and names them. Panics at the first broken rule.
+pub fn run(component: Component, given: &Given) -> Result<Vec<Family>> {
+    let families: Vec<Family> = component.manifest.families.iter().copied().collect();
+    let config = Config::from(given.config.clone());
+    let _stage = Stage::set(component)?;
+    for family in &families {
+        match family {
+            Family::Admission => suite::admission::<Admission>(&config, &requests(&given.objects)),
+            Family::Controller => suite::controller::<Controller>(&config, &given.objects),
+            Family::LoadBalancer => suite::load_balancer::<LoadBalancer>(&config, &balanced_node()),
+            Family::Scheduler => suite::scheduler::<Scheduler>(&config, &suite::history()),
+            Family::Network => suite::network::<Network>(&config, &suite::node()),
+            Family::Sink => suite::sink::<Sink>(&config),
+        }
+    }
+    Ok(families)
+}
+
+/// A node whose load balancers are tried.
+pub fn balanced_node() -> NodeInfo {
+    let texts = |text: &str| vec![text.to_owned()];
+    NodeInfo { name: "node".to_owned(), addresses: texts("192.0.2.1"), cluster_ranges: texts("10.64.0.0/16") }
+}
+
+/// Writes of these objects, each also where it may be changed.
+pub fn requests(objects: &[Value]) -> Vec<Request> {
+    let writes = |o: &Value| [Request::create(o), Request::create(o).changeable(), Request::update(o, o), Request::delete(o)];
+    objects.iter().flat_map(writes).collect()
+}

@@ -1,0 +1,163 @@
+//! Every stock plugin keeps the rules of its family twice: natively over the SDK's host in memory, and as the component
+//! that users run, in the real engine.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failure here is a panic")]
+
+use std::path::PathBuf;
+
+use controller_services::admission::Review as ServiceReview;
+use controller_services::controller::Services;
+use controller_workloads::admission::Review;
+use controller_workloads::controller::Workloads;
+use gantry_contract::{Component, Given, balanced_node, requests, run};
+use gantry_sdk::testing::suite;
+use gantry_sdk::{Config, Value, json};
+use load_balancer_nftables::Nftables;
+use network_bridge::BridgeNetwork;
+use scheduler_kubernetes::Kubernetes;
+use sink_file::Files;
+
+/// Components that a test below runs. A stock plugin that is missing here fails `every_stock_plugin_is_here`.
+const STOCK: &[&str] = &[
+    "controller-services",
+    "controller-workloads",
+    "load-balancer-nftables",
+    "network-bridge",
+    "scheduler-kubernetes",
+    "sink-file",
+];
+
+/// Where `cargo xtask build plugins` puts components: `GANTRY_PLUGINS`, or `plugins` in this build's target folder.
+fn plugins() -> PathBuf {
+    std::env::var_os("GANTRY_PLUGINS")
+        .map_or_else(|| std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("plugins"), PathBuf::from)
+}
+
+/// The component of a stock plugin. That it is missing is a failure, not a reason to skip.
+fn component(name: &str) -> Component {
+    let file = plugins().join(format!("{name}.wasm"));
+    Component::read(&file).unwrap_or_else(|e| {
+        panic!("{e:#}; `cargo xtask test` builds components, `cargo xtask build plugins` only them")
+    })
+}
+
+fn given(objects: Vec<Value>) -> Given {
+    Given { config: json!({}), objects }
+}
+
+/// A Deployment, defaults filled in as the host does it, in a namespace.
+fn deployment() -> Vec<Value> {
+    let template = json!({
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "web", "image": "web:v1"}], "restartPolicy": "Always"},
+    });
+    vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}),
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
+            "spec": {
+                "replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": template,
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+                "progressDeadlineSeconds": 600, "revisionHistoryLimit": 10,
+            },
+        }),
+    ]
+}
+
+#[test]
+fn workloads_natively() {
+    suite::controller::<Workloads>(&Config::from(json!({})), &deployment());
+    suite::admission::<Review>(&Config::from(json!({})), &requests(&deployment()));
+}
+
+#[test]
+fn workloads_as_a_component() {
+    run(component("controller-workloads"), &given(deployment())).unwrap();
+}
+
+/// A Service and a pod that serves it.
+fn service() -> Vec<Value> {
+    vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}),
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "web-1", "namespace": "default", "labels": {"app": "web"}},
+            "spec": {"nodeName": "n1", "containers": [{"name": "web", "image": "web:v1"}]},
+            "status": {
+                "phase": "Running", "podIP": "10.64.0.2", "podIPs": [{"ip": "10.64.0.2"}],
+                "conditions": [{"type": "Ready", "status": "True"}],
+            },
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"},
+            "spec": {
+                "type": "NodePort", "selector": {"app": "web"}, "sessionAffinity": "None",
+                "externalTrafficPolicy": "Cluster", "internalTrafficPolicy": "Cluster",
+                "ports": [{"port": 80, "targetPort": 8080, "protocol": "TCP"}],
+            },
+        }),
+    ]
+}
+
+#[test]
+fn services_natively() {
+    suite::controller::<Services>(&Config::from(json!({})), &service());
+    suite::admission::<ServiceReview>(&Config::from(json!({})), &requests(&service()));
+}
+
+#[test]
+fn services_as_a_component() {
+    run(component("controller-services"), &given(service())).unwrap();
+}
+
+#[test]
+fn nftables_natively() {
+    suite::load_balancer::<Nftables>(&Config::from(json!({})), &balanced_node());
+}
+
+#[test]
+fn nftables_as_a_component() {
+    run(component("load-balancer-nftables"), &given(Vec::new())).unwrap();
+}
+
+#[test]
+fn scheduler_natively() {
+    suite::scheduler::<Kubernetes>(&Config::from(json!({})), &suite::history());
+}
+
+#[test]
+fn scheduler_as_a_component() {
+    run(component("scheduler-kubernetes"), &given(Vec::new())).unwrap();
+}
+
+#[test]
+fn bridge_natively() {
+    suite::network::<BridgeNetwork>(&Config::from(json!({})), &suite::node());
+}
+
+#[test]
+fn bridge_as_a_component() {
+    run(component("network-bridge"), &given(Vec::new())).unwrap();
+}
+
+#[test]
+fn files_natively() {
+    let records = tempfile::tempdir().unwrap();
+    suite::sink::<Files>(&Config::from(json!({"directory": records.path()})));
+}
+
+#[test]
+fn files_as_a_component() {
+    let records = tempfile::tempdir().unwrap();
+    run(component("sink-file").directory("records", records.path()), &given(Vec::new())).unwrap();
+    assert!(records.path().read_dir().unwrap().next().is_some(), "its records are on this machine's disk");
+}
+
+#[test]
+fn every_stock_plugin_is_here() {
+    let files = plugins().read_dir().unwrap_or_else(|e| panic!("{}: {e}", plugins().display()));
+    let names = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "wasm"));
+    let mut names: Vec<String> = names.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    names.sort();
+    assert_eq!(names, STOCK, "give a new plugin a test of its component here");
+}
