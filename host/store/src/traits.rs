@@ -105,6 +105,10 @@ pub trait Store: Send + Sync + 'static {
     /// Objects that have an ownerReference to this uid, of any kind, in key order.
     fn owned(&self, uid: &str) -> Vec<Arc<Record>>;
 
+    /// Objects of a kind that have no controller (no ownerReference with `controller: true`), of one namespace or of all,
+    /// in key order. From an index that is made at the first call for a kind, which goes over all of that kind.
+    fn orphans(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Arc<Record>>;
+
     /// Objects of a kind whose selectable field has this value (`spec.nodeName` = `n1`), from an index.
     fn indexed(&self, resource: &Resource, field: &str, value: &str) -> Vec<Arc<Record>>;
 

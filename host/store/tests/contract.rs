@@ -167,6 +167,38 @@ fn lists_are_in_key_order_and_pages_join_without_seams() {
     });
 }
 
+/// An ownerReference, as a controller's or not.
+fn owned_by(controller: bool) -> serde_json::Value {
+    json!({"metadata": {"ownerReferences": [{"uid": "u", "kind": "X", "name": "x", "apiVersion": "v1", "controller": controller}]}})
+}
+
+#[test]
+fn those_without_a_controller_are_known_before_and_after_every_change() {
+    over_all(|store| async move {
+        let in_all = || names(&store.orphans(&pods(), None));
+        let inside = |namespace: &str| names(&store.orphans(&pods(), Some(namespace)));
+        assert!(in_all().is_empty(), "nobody has written this kind");
+        let (x, y, z) = (pod("b", "x"), pod("a", "y"), pod("b", "z"));
+        create(&*store, &x, json!({})).await;
+        create(&*store, &y, owned_by(false)).await;
+        create(&*store, &z, owned_by(true)).await;
+        // The first question makes the index of what is there; from now on it follows.
+        assert_eq!(in_all(), ["a/y", "b/x"]);
+        assert_eq!((inside("a"), inside("b"), inside("")), (vec!["a/y".into()], vec!["b/x".into()], vec![]));
+        store.write(put(&x, Expect::Any, owned_by(true))).await.unwrap();
+        store.write(put(&z, Expect::Any, json!({"spec": {"nodeName": "n1"}}))).await.unwrap();
+        assert_eq!(in_all(), ["a/y", "b/z"]);
+        assert_eq!(store.orphans(&pods(), Some("b"))[0].revision, store.revision(), "the newest state");
+        store.write(put(&z, Expect::Any, json!({}))).await.unwrap();
+        assert_eq!(store.orphans(&pods(), Some("b"))[0].field("spec.nodeName"), "", "an orphan that changed");
+        store.write(delete(&z, Expect::Any)).await.unwrap();
+        store.write(delete(&x, Expect::Any)).await.unwrap();
+        assert_eq!(in_all(), ["a/y"]);
+        create(&*store, &z, json!({})).await;
+        assert_eq!(in_all(), ["a/y", "b/z"]);
+    });
+}
+
 #[test]
 fn indexes_follow_every_change() {
     over_all(|store| async move {

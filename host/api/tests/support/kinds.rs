@@ -86,6 +86,9 @@ impl Store for Nothing {
     fn owned(&self, _: &str) -> Vec<Arc<Record>> {
         vec![]
     }
+    fn orphans(&self, _: &Resource, _: Option<&str>) -> Vec<Arc<Record>> {
+        vec![]
+    }
     fn indexed(&self, _: &Resource, _: &str, _: &str) -> Vec<Arc<Record>> {
         vec![]
     }

@@ -62,21 +62,20 @@ impl PluginObjects {
         let kind = self.kind(&query.kind)?;
         match query.owner.as_deref() {
             Some("") => {
-                let mut found = self.list(&kind, query, 0)?;
-                found.retain(|record| record.meta.controller().is_none());
-                Ok(limited(found, query.limit))
+                let namespace = Some(query.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+                narrowed(self.objects.store().orphans(&kind.resource(), namespace), &kind, query)
             }
-            Some(uid) => owned(&self.objects, &kind, uid, query),
-            None => self.list(&kind, query, query.limit),
+            Some(uid) => narrowed(self.objects.store().owned(uid), &kind, query),
+            None => self.list(&kind, query),
         }
     }
 
-    fn list(&self, kind: &Kind, query: &Query, limit: u32) -> Result<Vec<Arc<Record>>, Error> {
+    fn list(&self, kind: &Kind, query: &Query) -> Result<Vec<Arc<Record>>, Error> {
         let options = ListOptions {
             namespace: (!query.namespace.is_empty()).then(|| query.namespace.clone()),
             label_selector: query.label_selector.clone(),
             field_selector: query.field_selector.clone(),
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            limit: usize::try_from(query.limit).unwrap_or(usize::MAX),
             continue_token: None,
         };
         Ok(self.objects.list(kind, &options).map_err(answer::of)?.items)
@@ -233,11 +232,14 @@ fn target(write: &Write) -> Option<String> {
     }
 }
 
-fn owned(objects: &Objects, kind: &Kind, uid: &str, query: &Query) -> Result<Vec<Arc<Record>>, Error> {
+/// Those of an index's answer that the whole query means.
+fn narrowed(mut found: Vec<Arc<Record>>, kind: &Kind, query: &Query) -> Result<Vec<Arc<Record>>, Error> {
     let labels = LabelSelector::parse(&query.label_selector).map_err(|e| answer::invalid(e.to_string()))?;
     let fields = FieldSelector::parse(&query.field_selector).map_err(|e| answer::invalid(e.to_string()))?;
+    if let Some(path) = fields.unsupported(kind) {
+        return Err(answer::invalid(format!("field label not supported: {path}")));
+    }
     let resource = kind.resource();
-    let mut found = objects.store().owned(uid);
     found.retain(|record| {
         record.key.resource == resource
             && (query.namespace.is_empty() || record.meta.namespace == query.namespace)

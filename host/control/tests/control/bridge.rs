@@ -75,6 +75,8 @@ async fn lists_are_narrow() {
     assert_eq!(names(&bridge, owned(&owner.meta.uid)).await, json!(["kept", "loose"]));
     assert_eq!(names(&bridge, owned("")).await, json!(["loose", "owner"]));
     assert_eq!(names(&bridge, Query { limit: 1, ..owned("") }).await, json!(["loose"]));
+    let labelled = Query { label_selector: "x=y".into(), namespace: String::new(), ..owned("") };
+    assert_eq!(names(&bridge, labelled).await, json!(["loose"]));
     assert_eq!(names(&bridge, Query { limit: 2, ..query(&fields) }).await, json!(["kept", "loose"]));
     let everywhere = Query { namespace: String::new(), label_selector: "x=y".into(), ..query(&fields) };
     assert_eq!(names(&bridge, everywhere).await, json!(["kept", "loose", "far"]));
@@ -83,6 +85,8 @@ async fn lists_are_narrow() {
     for bad in [
         Query { label_selector: "a in".into(), ..query(&[]) },
         Query { label_selector: "a in".into(), ..owned("u") },
+        Query { label_selector: "a in".into(), ..owned("") },
+        Query { field_selector: "spec.other=1".into(), ..owned("") },
         query(&["spec"]),
         Query { kind: KindRef { group: String::new(), kind: "Nothing".into() }, ..query(&[]) },
     ] {

@@ -187,6 +187,10 @@ impl Store for Sled {
         self.memory.owned(uid)
     }
 
+    fn orphans(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Arc<Record>> {
+        self.memory.orphans(resource, namespace)
+    }
+
     fn indexed(&self, resource: &Resource, field: &str, value: &str) -> Vec<Arc<Record>> {
         self.memory.indexed(resource, field, value)
     }

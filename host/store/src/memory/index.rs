@@ -1,4 +1,4 @@
-//! Indexes: by owner, and by the values of selectable fields.
+//! Indexes: by owner, of what has no controller, and by the values of selectable fields.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -78,6 +78,38 @@ impl Fields {
             if places.is_empty() {
                 values.remove(value);
             }
+        }
+    }
+}
+
+/// Objects of one resource without a controller. Made when they are first asked for: of most resources nobody ever asks,
+/// and where nothing has a controller this is a second table of all there is.
+#[derive(Default)]
+pub(super) struct Orphans(Option<Places>);
+
+impl Orphans {
+    /// In key order, of one namespace or of all; `None` before they were made.
+    pub(super) fn of(&self, namespace: Option<&str>) -> Option<Vec<Arc<Record>>> {
+        let places = self.0.as_ref()?;
+        let Some(wanted) = namespace else { return Some(places.values().cloned().collect()) };
+        let first = (Arc::from(wanted), Arc::from(""));
+        let there = places.range(first..).take_while(|((namespace, _), _)| **namespace == *wanted);
+        Some(there.map(|(_, record)| Arc::clone(record)).collect())
+    }
+
+    pub(super) fn make<'a>(&mut self, records: impl Iterator<Item = &'a Arc<Record>>) {
+        let orphans = records.filter(|record| record.meta.controller().is_none());
+        self.0 = Some(orphans.map(|record| (place(record), Arc::clone(record))).collect());
+    }
+
+    /// Follows an object from one state to the next.
+    pub(super) fn change(&mut self, old: Option<&Arc<Record>>, new: Option<&Arc<Record>>) {
+        let Some(places) = &mut self.0 else { return };
+        let orphan = |record: &&Arc<Record>| record.meta.controller().is_none();
+        match (old.filter(orphan), new.filter(orphan)) {
+            (_, Some(new)) => drop(places.insert(place(new), Arc::clone(new))),
+            (Some(old), None) => drop(places.remove(&place(old))),
+            (None, None) => {}
         }
     }
 }

@@ -67,6 +67,18 @@ impl Memory {
         read(&self.owners).of(uid)
     }
 
+    /// Objects of a kind without a controller.
+    pub(crate) fn orphans(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Arc<Record>> {
+        let Some(resident) = self.known(resource) else { return Vec::new() };
+        // The lock on what was read ends with this statement.
+        let found = resident.read().orphans(namespace);
+        found.unwrap_or_else(|| {
+            let mut state = resident.write();
+            state.index_orphans();
+            state.orphans(namespace).unwrap_or_default()
+        })
+    }
+
     /// Objects of a kind by the value of a selectable field.
     pub(crate) fn indexed(&self, resource: &Resource, field: &str, value: &str) -> Vec<Arc<Record>> {
         self.known(resource).map(|r| r.read().indexed(field, value)).unwrap_or_default()

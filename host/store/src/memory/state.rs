@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gantry_model::Record;
 
-use super::index::Fields;
+use super::index::{Fields, Orphans};
 use crate::{Event, Range};
 
 type Named = BTreeMap<Arc<str>, Arc<Record>>;
@@ -15,6 +15,7 @@ type Named = BTreeMap<Arc<str>, Arc<Record>>;
 pub(super) struct State {
     objects: BTreeMap<Arc<str>, Named>,
     fields: Fields,
+    orphans: Orphans,
     events: VecDeque<Arc<Event>>,
     /// All events after this revision are kept.
     floor: u64,
@@ -22,7 +23,8 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(floor: u64) -> Self {
-        Self { objects: BTreeMap::new(), fields: Fields::default(), events: VecDeque::new(), floor }
+        let (fields, orphans) = (Fields::default(), Orphans::default());
+        Self { objects: BTreeMap::new(), fields, orphans, events: VecDeque::new(), floor }
     }
 
     pub(super) fn floor(&self) -> u64 {
@@ -54,6 +56,16 @@ impl State {
         }
     }
 
+    /// Records without a controller; `None` before `index_orphans`.
+    pub(super) fn orphans(&self, namespace: Option<&str>) -> Option<Vec<Arc<Record>>> {
+        self.orphans.of(namespace)
+    }
+
+    /// From now on those without a controller are kept apart.
+    pub(super) fn index_orphans(&mut self) {
+        self.orphans.make(self.objects.values().flat_map(BTreeMap::values));
+    }
+
     /// Events after a revision, oldest first, at most `limit`. `None`: some are gone.
     pub(super) fn events(&self, after: u64, limit: usize) -> Option<Vec<Arc<Event>>> {
         if after < self.floor {
@@ -65,11 +77,14 @@ impl State {
 
     pub(super) fn restore(&mut self, record: Arc<Record>) {
         self.fields.change(None, Some(&record));
+        self.orphans.change(None, Some(&record));
         self.put(record);
     }
 
     pub(super) fn apply(&mut self, event: Arc<Event>) {
-        self.fields.change(event.previous.as_ref(), (!event.deleted).then_some(&event.record));
+        let new = (!event.deleted).then_some(&event.record);
+        self.fields.change(event.previous.as_ref(), new);
+        self.orphans.change(event.previous.as_ref(), new);
         if event.deleted {
             self.remove(&event.record);
         } else {
