@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gantry_model::{Kind, Record};
-use gantry_objects::{Objects, Patch, Preconditions, Subresource, WriteOptions};
-use serde_json::{Value, json};
+use gantry_objects::Objects;
 
 use crate::recorder::{self, Recorder, Severity};
 
-const MANAGER: &str = "gantry-scheduler";
-
-/// Writes Events and conditions.
+/// Writes Events.
 #[derive(Clone)]
 pub(super) struct Explainer {
     pub objects: Objects,
@@ -33,51 +30,11 @@ impl Explainer {
         );
     }
 
-    /// It fits nowhere now. The condition is what cluster autoscalers and `kubectl describe` read; it is written in the
-    /// background and only when it says something new.
-    pub(super) fn refused(&self, pod: Arc<Record>, message: String) {
-        let about = recorder::about(&self.kind, &pod);
-        self.recorder.tell(about, Severity::Warning, self.scheduler.clone(), "FailedScheduling", message.clone());
-        let this = self.clone();
-        tokio::spawn(async move { this.condition(&pod, &message).await });
-    }
-
-    async fn condition(&self, pod: &Record, message: &str) {
-        let object = pod.value();
-        let mut conditions =
-            object.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-        let ours = |c: &Value| c.get("type").and_then(Value::as_str) == Some("PodScheduled");
-        let said = |c: &Value| {
-            c.get("status").and_then(Value::as_str) == Some("False")
-                && c.get("message").and_then(Value::as_str) == Some(message)
-        };
-        let before = conditions.iter().find(|c| ours(c));
-        if before.is_some_and(said) {
-            return;
-        }
-        let now = json!(format!("{:.0}", jiff::Timestamp::now()));
-        let since = before
-            .filter(|c| c.get("status").and_then(Value::as_str) == Some("False"))
-            .and_then(|c| c.get("lastTransitionTime").cloned());
-        let condition = json!({
-            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
-            "lastTransitionTime": since.unwrap_or(now),
-        });
-        conditions.retain(|c| !ours(c));
-        conditions.push(condition);
-        let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));
-        let preconditions =
-            Preconditions { uid: Some(pod.meta.uid.clone()), resource_version: Some(pod.revision.to_string()) };
-        let options = WriteOptions {
-            manager: MANAGER.to_owned(),
-            subresource: Subresource::Status,
-            preconditions,
-            ..WriteOptions::default()
-        };
-        // If the pod changed meanwhile the next attempt says it again.
-        if let Err(error) = self.objects.patch(&self.kind, &pod.meta.namespace, &pod.meta.name, patch, &options).await {
-            tracing::debug!(pod = %pod.key, %error, "can't write the PodScheduled condition");
-        }
+    /// It fits nowhere now. The Event says so to people; the condition (`conditions`) is what autoscalers read.
+    pub(super) fn refused(&self, pod: &Record, message: &str) {
+        let about = recorder::about(&self.kind, pod);
+        let (by, message) = (self.scheduler.clone(), message.to_owned());
+        self.recorder.tell(about, Severity::Warning, by, "FailedScheduling", message);
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod binder;
 mod class;
+mod conditions;
 mod explain;
 mod node;
 mod placing;

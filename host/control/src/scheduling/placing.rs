@@ -24,7 +24,7 @@ impl Service {
     pub(super) async fn turn(&mut self) -> Option<Duration> {
         if self.policies.is_empty() {
             self.deltas.clear();
-            self.refuse_all("no scheduler plugin is loaded: pods stay pending until the bundle names one");
+            self.refuse_all("no scheduler plugin is loaded: pods stay pending until the bundle names one").await;
             return None;
         }
         let begun = Instant::now();
@@ -43,7 +43,7 @@ impl Service {
                 self.stale = true;
                 self.failures += 1;
                 if self.failures > 1 {
-                    self.refuse_all(&format!("scheduler plugin {policy} gives no answer: {message}"));
+                    self.refuse_all(&format!("scheduler plugin {policy} gives no answer: {message}")).await;
                 }
                 Some(Backoff::LOOPS.after(self.failures))
             }
@@ -174,7 +174,8 @@ impl Service {
         metrics::counter!("gantry_scheduler_pods_total", "result" => "unschedulable").increment(1);
         let message = explain::summary(self.nodes.len(), &reasons);
         if let Some(pod) = self.pods.get(key) {
-            self.explainer.refused(pod.record.clone(), message);
+            self.explainer.refused(&pod.record, &message);
+            self.conditions.say(&pod.record, message).await;
         }
         self.queue.park(class, key.clone());
     }
@@ -190,11 +191,12 @@ impl Service {
         }
     }
 
-    fn refuse_all(&mut self, message: &str) {
+    async fn refuse_all(&mut self, message: &str) {
         while let Some(key) = self.queue.pop() {
             let Some(pod) = self.pods.get(&key).filter(|pod| pod.place == Place::Wanting) else { continue };
             let (record, class) = (pod.record.clone(), pod.class);
-            self.explainer.refused(record, message.to_owned());
+            self.explainer.refused(&record, message);
+            self.conditions.say(&record, message.to_owned()).await;
             self.queue.park(class, key);
         }
     }

@@ -12,6 +12,7 @@ use gantry_store::Event;
 use super::Options;
 use super::binder::{Binder, Bound};
 use super::class::{ClassId, Classes};
+use super::conditions::Conditions;
 use super::explain::Explainer;
 use super::node::{NodeId, Nodes};
 use super::pods::{Changed, Place, Pods};
@@ -35,9 +36,10 @@ pub(super) async fn run(options: Options) {
         explainer: Explainer {
             objects: options.objects.clone(),
             recorder: options.recorder,
-            kind: pod,
+            kind: pod.clone(),
             scheduler: options.scheduler_name.clone(),
         },
+        conditions: Conditions::new(options.objects.clone(), pod),
         binder: Binder::new(options.objects, options.concurrent_binds),
         policies: Policies::new(options.policies),
         name: options.scheduler_name,
@@ -73,6 +75,7 @@ pub(super) async fn run(options: Options) {
             seen = nodes.next() => scheduler.see_nodes(seen),
             seen = pods.next() => scheduler.see_pods(seen),
             bound = scheduler.binder.next() => scheduler.bound(bound),
+            () = scheduler.conditions.next() => {}
             _ = sweep.tick() => scheduler.freed = true,
             () = retry => {}
         }
@@ -81,6 +84,7 @@ pub(super) async fn run(options: Options) {
 
 pub(super) struct Service {
     pub(super) explainer: Explainer,
+    pub(super) conditions: Conditions,
     pub(super) binder: Binder,
     pub(super) policies: Policies,
     name: String,

@@ -61,6 +61,18 @@ async fn what_fits_nowhere_says_why_and_goes_where_room_comes() {
 }
 
 #[tokio::test]
+async fn every_one_of_many_that_fit_nowhere_is_told() {
+    let world = World::new().await;
+    let (_loop, _) = fit(&world);
+    let names: Vec<String> = (0..150).map(|n| format!("many-{n}")).collect();
+    for name in &names {
+        world.pod(name, "8").await;
+    }
+    let why = "no nodes available to schedule pods";
+    world.until("there are no nodes", |w| names.iter().all(|name| w.refusal(name) == why)).await;
+}
+
+#[tokio::test]
 async fn a_parked_pod_that_changes_without_mattering_is_not_forgotten() {
     let world = World::new().await;
     let (_loop, _) = fit(&world);
