@@ -155,8 +155,8 @@ fn serve(objects: &Objects, record: &Record) -> Result<(), String> {
             return Err(format!("kind {} of group {} is declared already", kind.kind, kind.group));
         }
     }
-    objects.kinds().remove(&Origin::Definition(record.meta.name.clone()));
-    kinds.into_iter().for_each(|kind| objects.kinds().insert(kind));
+    // At once: no request meets a moment in which the kind is unknown.
+    objects.kinds().replace(&Origin::Definition(record.meta.name.clone()), kinds);
     Ok(())
 }
 

@@ -168,6 +168,16 @@ impl Kinds {
         table.kinds.insert((kind.group.clone(), kind.version.clone(), kind.plural.clone()), Arc::new(kind));
     }
 
+    /// Puts these kinds in the place of all of one origin, at once: whoever reads finds the old ones or the new ones. Kinds
+    /// of other origins stay, but for those of the same group, version and plural.
+    pub fn replace(&self, origin: &Origin, kinds: impl IntoIterator<Item = Kind>) {
+        let mut table = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        table.change();
+        table.kinds.retain(|_, kind| &kind.origin != origin);
+        let named = |kind: Kind| ((kind.group.clone(), kind.version.clone(), kind.plural.clone()), Arc::new(kind));
+        table.kinds.extend(kinds.into_iter().map(named));
+    }
+
     /// Forgets every kind of this origin.
     pub fn remove(&self, origin: &Origin) {
         let mut table = self.inner.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,7 @@
 //! Nodes that fall silent, definitions that come and go, plugins as objects.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gantry_control::plugins::{self, Refused};
@@ -123,6 +125,37 @@ async fn a_definition_is_served_while_it_is_there_and_its_objects_go_with_it() {
     world.create("customresourcedefinitions", "", definition("example.com", "Widget", "widgets")).await;
     world.until("it may come again", established).await;
     assert!(world.list("widgets").is_empty());
+}
+
+#[tokio::test]
+async fn a_definition_that_is_replaced_is_served_all_the_while() {
+    let mut world = World::new().await;
+    world.tasks.spawn(definitions::run(world.objects.clone()));
+    let name = "widgets.example.com";
+    world.create("customresourcedefinitions", "", definition("example.com", "Widget", "widgets")).await;
+    world.until("it is served", |w| w.objects.kinds().by_kind("example.com", "Widget").is_some()).await;
+    let (kinds, stop) = (world.objects.kinds().clone(), Arc::new(AtomicBool::new(false)));
+    let reader = std::thread::spawn({
+        let stop = stop.clone();
+        move || {
+            let mut missed = 0_u64;
+            while !stop.load(Ordering::Relaxed) {
+                missed += u64::from(kinds.by_resource("example.com", "v1", "widgets").is_none());
+            }
+            missed
+        }
+    });
+    for n in 0..50 {
+        let names = json!({"spec": {"names": {"shortNames": [format!("w{n}")]}}});
+        world.merge("customresourcedefinitions", "", name, names).await;
+        let served = |w: &World| {
+            let kind = w.objects.kinds().by_kind("example.com", "Widget").unwrap();
+            kind.short_names == [format!("w{n}")]
+        };
+        world.until("the new one is served", served).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(reader.join().unwrap(), 0, "there were moments in which the kind was unknown");
 }
 
 #[tokio::test]

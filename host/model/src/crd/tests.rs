@@ -107,3 +107,28 @@ fn conditions_keep_the_time_when_they_began() {
     assert_eq!(first["storedVersions"], json!(["v1"]));
     assert_eq!(first["conditions"][1]["lastTransitionTime"], "2024-01-01T00:00:00Z");
 }
+
+#[test]
+fn kinds_are_replaced_at_once() {
+    let (registry, rounds) = (Kinds::default(), 5_000);
+    let origin = Origin::Definition("lifts.example.com".into());
+    let replace = || registry.replace(&origin, kinds(&definition()).unwrap());
+    replace();
+    let other = Kind { plural: "others".into(), origin: Origin::Core, ..kinds(&definition()).unwrap().remove(0) };
+    registry.insert(other);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let read = || {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                assert!(registry.by_resource("example.com", "v1", "lifts").is_some());
+                assert_eq!(registry.all().len(), 2, "neither old and new together nor none");
+            }
+        };
+        let readers = [scope.spawn(read), scope.spawn(read)];
+        (0..rounds).for_each(|_| replace());
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    registry.replace(&origin, []);
+    assert_eq!(registry.all().iter().map(|k| k.plural.clone()).collect::<Vec<_>>(), ["others"]);
+}
