@@ -13,7 +13,7 @@ pub struct Bench {
     /// Measure what was built before.
     #[arg(long)]
     no_build: bool,
-    /// Passed on: parts (start, api, scheduling, pods, plugins) and options; `-- --help` lists them.
+    /// Passed on: parts (start, api, scheduling, pods, plugins, counts) and options; `-- --help` lists them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<OsString>,
 }
@@ -35,7 +35,8 @@ impl Bench {
 fn programs() -> Result<()> {
     // As the host is built, so that it finds the same dependencies.
     let mut natives = build::cargo();
-    natives.args(["build", "--release", "--workspace", "--bin", "gantry-bench", "--bin", "gantry-bench-policy"]);
+    natives.args(["build", "--release", "--workspace"]);
+    natives.args(["--bin", "gantry-bench", "--bin", "gantry-bench-policy", "--bin", "gantry-bench-counts"]);
     shell::run(&mut natives)?;
     let mut examples = build::cargo();
     examples.args(["build", "--release", "--workspace", "--example", "plugin_bench"]);

@@ -41,6 +41,7 @@ pub fn balanced_node() -> NodeInfo {
 
 /// Writes of these objects, each also where it may be changed.
 pub fn requests(objects: &[Value]) -> Vec<Request> {
-    let writes = |o: &Value| [Request::create(o), Request::create(o).changeable(), Request::update(o, o), Request::delete(o)];
+    let writes =
+        |o: &Value| [Request::create(o), Request::create(o).changeable(), Request::update(o, o), Request::delete(o)];
     objects.iter().flat_map(writes).collect()
 }

@@ -1,6 +1,7 @@
 //! What is measured.
 
 mod api;
+mod counts;
 mod plugins;
 mod pods;
 mod scheduling;
@@ -28,10 +29,12 @@ pub enum Part {
     Pods,
     /// What a call of a plugin costs.
     Plugins,
+    /// Instructions of hot paths, if there is valgrind.
+    Counts,
 }
 
 /// In the order of the file.
-pub const TITLES: [&str; 5] = [start::TITLE, api::TITLE, scheduling::TITLE, pods::TITLE, plugins::TITLE];
+pub const TITLES: [&str; 6] = [start::TITLE, api::TITLE, scheduling::TITLE, pods::TITLE, plugins::TITLE, counts::TITLE];
 
 impl Part {
     /// All of them when none is named.
@@ -64,6 +67,7 @@ impl Bench {
             Part::Scheduling => scheduling::TITLE,
             Part::Pods => pods::TITLE,
             Part::Plugins => plugins::TITLE,
+            Part::Counts => counts::TITLE,
         });
         section.text(&format!(
             "`cargo xtask bench {name}`, {}, commit {}. {}. Load average before: {}. Appending 4 KiB to a file on this disk \
@@ -80,6 +84,7 @@ impl Bench {
             Part::Scheduling => scheduling::measure(self, &mut section).await,
             Part::Pods => pods::measure(self, &mut section).await,
             Part::Plugins => plugins::measure(self, &mut section).await,
+            Part::Counts => counts::measure(self, &mut section),
         };
         measured.with_context(|| format!("can't measure {name}"))?;
         Ok(section)
