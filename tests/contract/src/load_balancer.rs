@@ -19,8 +19,7 @@ impl gantry_sdk::LoadBalancer for LoadBalancer {
         let stage = Stage::current();
         let instance = stage.load(&config)?.load_balancer().ok_or_else(|| Error::invalid("is no load balancer"))?;
         let instance = self.instance.insert(instance);
-        let node =
-            host::NodeInfo { name: node.name, addresses: node.addresses, cluster_ranges: node.cluster_ranges };
+        let node = host::NodeInfo { name: node.name, addresses: node.addresses, cluster_ranges: node.cluster_ranges };
         let description = stage.call(instance.reset(node)).map_err(words::error)?;
         Ok(Description { classes: description.classes })
     }

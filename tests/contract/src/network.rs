@@ -1,6 +1,7 @@
 use gantry_plugin::family::network as host;
 use gantry_sdk::network::{
-    Address, Attached, Attachment, Bridge, Detached, Flow, Lease, NodeInfo, Operation, Place, Protocol, Route, Sysctl, Veth,
+    Address, Attached, Attachment, Bridge, Detached, Flow, Lease, NodeInfo, Operation, Place, Protocol, Route, Sysctl,
+    Veth,
 };
 use gantry_sdk::{Config, Error, Result};
 

@@ -109,7 +109,7 @@ struct SeenSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gantry_sdk::testing::{Host, suite};
+    use gantry_sdk::testing::suite;
     use gantry_sdk::{Value, json, serde_json};
 
     #[test]
