@@ -165,10 +165,20 @@ impl App {
     }
 }
 
-/// Counts the request. Plurals of unknown kinds are left out: callers must not be able to make up label values.
+/// Answers that may have come before the kind was looked up.
+const UNCHECKED: [StatusCode; 5] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+];
+
+/// Counts the request. Plurals that nobody has looked up yet, or that no kind has, are left out: callers must not be able to
+/// make up label values.
 fn count(route: &Route<'_>, verb: &'static str, code: StatusCode, started: Instant) {
     let resource = match route {
-        Route::Objects(target) if code != StatusCode::NOT_FOUND => target.plural.to_owned(),
+        Route::Objects(target) if !UNCHECKED.contains(&code) => target.plural.to_owned(),
         _ => String::new(),
     };
     let code = code.as_str().to_owned();

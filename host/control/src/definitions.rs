@@ -151,6 +151,10 @@ fn serve(objects: &Objects, record: &Record) -> Result<(), String> {
     let kinds = crd::kinds(&record.value()).map_err(causes)?;
     for kind in &kinds {
         let other = objects.kinds().by_kind(&kind.group, &kind.kind).filter(|other| other.origin != kind.origin);
+        let place = objects.kinds().of(&kind.resource()).filter(|other| other.origin != kind.origin);
+        if place.is_some() {
+            return Err(format!("{} of group {} are declared already", kind.plural, kind.group));
+        }
         if other.is_some() {
             return Err(format!("kind {} of group {} is declared already", kind.kind, kind.group));
         }

@@ -5,6 +5,7 @@ pub mod admission;
 pub mod backoff;
 pub mod bootstrap;
 pub mod definitions;
+pub mod events;
 pub mod follow;
 pub mod gc;
 pub mod namespaces;

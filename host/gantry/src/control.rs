@@ -11,7 +11,9 @@ use gantry_api::{Authenticator, Limits, Options, Pki, Server, Tokens};
 use gantry_control::objects::PluginObjects;
 use gantry_control::plugins::{self, Refused};
 use gantry_control::recorder::Recorder;
-use gantry_control::{admission, bootstrap, definitions, gc, namespaces, nodes, reconcile, recorder, scheduling};
+use gantry_control::{
+    admission, bootstrap, definitions, events, gc, namespaces, nodes, reconcile, recorder, scheduling,
+};
 use gantry_link::Hub;
 use gantry_model::{Kinds, core};
 use gantry_node::cluster::{Cluster, Local};
@@ -29,6 +31,8 @@ use crate::{files, kinds, records, reviewers};
 
 /// Keys in one call of a controller.
 const BATCH: usize = 16;
+/// How long Events are kept after they last said something; as Kubernetes' default.
+const EVENTS: Duration = Duration::from_secs(3600);
 /// Calls of a controller under way when the bundle does not say.
 const CONCURRENCY: u32 = 2;
 
@@ -242,6 +246,7 @@ fn schedule(loaded: &[Arc<Loaded>], objects: &Objects, recorder: &Recorder) -> s
 fn start_loops(loops: &mut JoinSet<()>, objects: &Objects, recorder: &Recorder, node_grace: Duration) {
     loops.spawn(gc::run(objects.clone()));
     loops.spawn(namespaces::run(objects.clone()));
+    loops.spawn(events::run(objects.clone(), EVENTS));
     loops.spawn(definitions::run(objects.clone()));
     let patience = nodes::Options { grace: node_grace, ..nodes::Options::default() };
     loops.spawn(nodes::run(objects.clone(), recorder.clone(), patience));

@@ -61,6 +61,14 @@ pub(crate) async fn next(
             format!("the name of the object ({named}) does not match the name on the URL ({})", record.meta.name);
         return Err(Status::bad_request(message));
     }
+    let within = metadata::text(&new, "namespace");
+    if kind.namespaced() && !within.is_empty() && within != record.meta.namespace {
+        let message = format!(
+            "the namespace of the provided object ({within}) does not match the namespace sent on the request ({})",
+            record.meta.namespace
+        );
+        return Err(Status::bad_request(message));
+    }
     let live = Managed::take(&mut old).unwrap_or_default();
     if let Some(metadata) = old.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("resourceVersion");

@@ -1,6 +1,8 @@
 //! Garbage collection by owners, and the end of namespaces.
 
-use gantry_control::{gc, namespaces};
+use std::time::Duration;
+
+use gantry_control::{events, gc, namespaces};
 use gantry_objects::Propagation;
 use serde_json::{Value, json};
 
@@ -32,6 +34,21 @@ async fn chain(world: &World) {
 fn there(world: &World) -> [bool; 3] {
     let has = |plural, name| world.get(plural, "a", name).is_some();
     [has("things", "top"), has("things", "middle"), has("configmaps", "leaf")]
+}
+
+#[tokio::test]
+async fn events_go_when_they_are_old() {
+    let mut world = World::new().await;
+    let event = |name: &str, said: &str| {
+        let about = json!({"kind": "Thing", "namespace": "a", "name": "x"});
+        json!({"metadata": {"name": name}, "involvedObject": about, "lastTimestamp": said, "reason": "R", "type": "Normal"})
+    };
+    let (long_ago, now) = ("2020-01-01T00:00:00Z", format!("{:.0}", jiff::Timestamp::now()));
+    world.create("events", "a", event("old", long_ago)).await;
+    world.create("events", "a", event("new", &now)).await;
+    world.tasks.spawn(events::run(world.objects.clone(), Duration::from_secs(3600)));
+    world.until("the old one is gone", |w| w.get("events", "a", "old").is_none()).await;
+    assert!(world.get("events", "a", "new").is_some());
 }
 
 #[tokio::test]

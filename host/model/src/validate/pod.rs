@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::container::{self, Place};
-use super::{list, meta, named, names, not_negative, number, optional, text};
+use super::{list, meta, named, names, not_negative, number, optional, resources, text};
 use crate::path::Path;
 use crate::status::Cause;
 
@@ -13,6 +13,7 @@ pub(super) fn spec(path: &Path<'_>, spec: &Value, causes: &mut Vec<Cause>) {
     let volumes = volumes(path, spec, causes);
     containers(path, spec, &volumes, causes);
     numbers(path, spec, causes);
+    resources::overhead(path, spec, causes);
     optional(path, spec, "nodeName", names::dns_subdomain, causes);
     optional(path, spec, "serviceAccountName", names::dns_subdomain, causes);
     optional(path, spec, "priorityClassName", names::dns_subdomain, causes);

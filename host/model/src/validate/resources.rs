@@ -13,6 +13,16 @@ pub(super) fn quantity(path: &Path<'_>, value: &Value, causes: &mut Vec<Cause>) 
     }
 }
 
+/// What a pod costs beyond its containers.
+pub(super) fn overhead(path: &Path<'_>, spec: &Value, causes: &mut Vec<Cause>) {
+    let at = path.field("overhead");
+    for (name, amount) in spec.get("overhead").and_then(Value::as_object).into_iter().flatten() {
+        if Quantity::from_json(amount).is_ok_and(|quantity| quantity.is_negative()) {
+            causes.push(Cause::invalid(at.key(name), amount, "must be greater than or equal to 0"));
+        }
+    }
+}
+
 /// Limits and requests.
 pub(super) fn requirements(path: &Path<'_>, value: &Value, causes: &mut Vec<Cause>) {
     for part in ["limits", "requests"] {
