@@ -1,92 +1,57 @@
 //! Reviews of writes: a pool of instances, so that batches are reviewed at once.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::described::{Describe, Described};
 use super::lengths;
-use super::pool::{Loan, Pool, lock};
 use super::worlds::Admission as World;
 use crate::family::admission::{Decision, Description, Operation, Request, Rule, Verdict, WhenDown};
 use crate::family::{Admission, Call, Error, ErrorCode, RetryHint};
 use crate::grants::{Effective, text};
-use crate::instance::{Recipe, Slot, call, unavailable};
+use crate::instance::{Recipe, Slot, call};
 
 /// What a rule may name besides the object itself.
 const SUBRESOURCES: [&str; 4] = ["", "status", "scale", "binding"];
 
+impl Describe for World {
+    type Description = Description;
+    const NAME: &'static str = "admission.describe";
+    const WHAT: &'static str = "rules";
+
+    async fn describe(slot: &mut Slot<Self>) -> Call<Result<Description, Error>> {
+        call!(slot, Self::NAME, |exports, store| exports.gantry_plugin_admission().call_describe(store))
+    }
+
+    fn check(description: &Description, grants: &Effective) -> Result<(), Error> {
+        description.rules.iter().try_for_each(|rule| check(rule, grants))
+    }
+
+    fn same(a: &Description, b: &Description) -> bool {
+        same(a, b)
+    }
+}
+
 pub(crate) struct AdmissionPool {
-    pool: Pool<World>,
-    /// The first instance's answer, which holds for all.
-    description: Mutex<Option<Description>>,
+    pool: Described<World>,
 }
 
 impl AdmissionPool {
     pub(crate) fn new(recipe: Arc<Recipe<World>>, instances: u32) -> Self {
-        Self { pool: Pool::new(recipe, instances), description: Mutex::new(None) }
-    }
-
-    /// A slot with an instance that has described itself.
-    async fn loan(&self, name: &'static str) -> Call<Result<Loan<World>, Error>> {
-        let mut loan = self.pool.take(name).await?;
-        if let Some(slot) = &mut loan.slot
-            && let Err(refused) = self.fill(slot).await?
-        {
-            return Ok(Err(refused));
-        }
-        Ok(Ok(loan))
-    }
-
-    async fn fill(&self, slot: &mut Slot<World>) -> Call<Result<(), Error>> {
-        const NAME: &str = "admission.describe";
-        let fresh = !slot.filled();
-        slot.fill(NAME).await?;
-        if !fresh {
-            return Ok(Ok(()));
-        }
-        let answer = call!(slot, NAME, |exports, store| exports.gantry_plugin_admission().call_describe(store))?;
-        let checked = answer.and_then(|description| {
-            description.rules.iter().try_for_each(|rule| check(rule, &slot.plugin().grants)).map(|()| description)
-        });
-        let description = match checked {
-            Ok(description) => description,
-            Err(refused) => {
-                slot.clear();
-                return Ok(Err(refused));
-            }
-        };
-        let mut known = lock(&self.description);
-        match &*known {
-            None => *known = Some(description),
-            Some(first) if same(first, &description) => {}
-            Some(_) => {
-                drop(known);
-                return Err(slot.nonsense(NAME, "describes other rules than its first instance did".to_owned()));
-            }
-        }
-        Ok(Ok(()))
+        Self { pool: Described::new(recipe, instances) }
     }
 }
 
 #[async_trait]
 impl Admission for AdmissionPool {
     async fn describe(&self) -> Call<Result<Description, Error>> {
-        const NAME: &str = "admission.describe";
-        if let Err(refused) = self.loan(NAME).await? {
-            return Ok(Err(refused));
-        }
-        match lock(&self.description).clone() {
-            Some(description) => Ok(Ok(description)),
-            None => Err(unavailable(self.pool.plugin(), NAME, "it did not describe itself")),
-        }
+        self.pool.description().await
     }
 
     async fn review(&self, requests: &[Request]) -> Call<Vec<Verdict>> {
         const NAME: &str = "admission.review";
-        let mut loan = match self.loan(NAME).await? {
-            Ok(loan) => loan,
-            Err(refused) => return Err(unavailable(self.pool.plugin(), NAME, &refused.message)),
-        };
+        let mut loan = self.pool.take(NAME).await?;
         let Some(slot) = &mut loan.slot else { return Ok(Vec::new()) };
         slot.plugin().health.moved_in(requests.iter().map(size).sum());
         let answer =

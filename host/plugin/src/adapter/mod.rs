@@ -2,6 +2,7 @@
 
 mod admission;
 mod controller;
+mod described;
 mod load_balancer;
 mod network;
 mod pool;

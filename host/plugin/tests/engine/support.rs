@@ -46,8 +46,8 @@ fn cargo(what: &[&str]) {
     assert!(done.unwrap().success(), "{what:?} does not build");
 }
 
-/// The bytes of a plugin that is made with the SDK: a package's own component, or the example of the SDK of that name.
-pub fn plugin(package: &str, name: &str) -> Vec<u8> {
+/// The component of a plugin that is made with the SDK: a package's own component, or the example of the SDK of that name.
+pub fn plugin(package: &str, name: &str) -> PathBuf {
     let folder = target().join("wasm32-wasip2/plugin");
     let (what, file) = match package {
         "gantry-sdk" => {
@@ -57,7 +57,7 @@ pub fn plugin(package: &str, name: &str) -> Vec<u8> {
         _ => (vec!["--lib"], folder.join(format!("{}.wasm", name.replace('-', "_")))),
     };
     cargo(&[&["--package", package], what.as_slice()].concat());
-    std::fs::read(file).unwrap()
+    file
 }
 
 /// The target folder that this test runs from: `<target>/<profile>/deps/<test>`.
