@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -67,14 +68,19 @@ impl App {
         }
     }
 
-    /// Answers a request, whatever happens on the way.
-    pub(crate) async fn answer(&self, request: Request<Incoming>, certificate: Option<Arc<User>>) -> Response {
+    /// Answers a request, whatever happens on the way. Sets `proven` once the client has shown who it is.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        certificate: Option<Arc<User>>,
+        proven: &AtomicBool,
+    ) -> Response {
         let started = Instant::now();
         let uri = request.uri().clone();
         let route = Route::of(uri.path());
         let query = Query::parse(uri.query());
         let verb = verbs::name(request.method(), &route, &query);
-        let work = self.dispatch(request, certificate, &route, &query, verb);
+        let work = self.dispatch(request, (certificate, proven), &route, &query, verb);
         let response = match AssertUnwindSafe(work).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(status)) => reply::failure(&status),
@@ -90,7 +96,7 @@ impl App {
     async fn dispatch(
         &self,
         request: Request<Incoming>,
-        certificate: Option<Arc<User>>,
+        (certificate, proven): (Option<Arc<User>>, &AtomicBool),
         route: &Route<'_>,
         query: &Query<'_>,
         verb: &'static str,
@@ -100,6 +106,7 @@ impl App {
         }
         let (head, body) = request.into_parts();
         let user = self.identify(&head, certificate)?;
+        proven.store(true, Ordering::Relaxed);
         match route {
             Route::Objects(target) => {
                 let asked = Attributes::of(verb, target);

@@ -40,3 +40,26 @@ async fn kubectl_asks_who_and_whether() {
     }
     cluster.handle.stop().await;
 }
+
+#[tokio::test]
+async fn whoever_does_not_say_who_it_is_makes_room() {
+    let limits = gantry_api::Limits {
+        connections: 2,
+        patience: std::time::Duration::from_millis(200),
+        ..gantry_api::Limits::default()
+    };
+    let cluster = Cluster::start_with(support::objects(), limits).await;
+    let mut silent = cluster.tls(false, &[]).await;
+    let stranger = cluster.tls(false, &["h2"]).await;
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut asks, connection) =
+        hyper::client::conn::http2::handshake(executor, hyper_util::rt::TokioIo::new(stranger)).await.unwrap();
+    // Answers pings for as long as it lives, which would keep it for ever.
+    let connection = tokio::spawn(connection);
+    let request = http::Request::get("https://127.0.0.1/livez").body(http_body_util::Empty::<bytes::Bytes>::new());
+    assert_eq!(asks.send_request(request.unwrap()).await.unwrap().status(), 200);
+    // Both places are taken until the server takes them back.
+    assert_eq!(cluster.get("/version").await.code, 200);
+    assert_eq!(tokio::io::AsyncReadExt::read(&mut silent, &mut [0]).await.unwrap_or(0), 0);
+    let _ = connection.await.unwrap();
+}

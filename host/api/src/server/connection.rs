@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -36,7 +37,7 @@ pub(super) async fn accept(
     limits: Limits,
     stop: CancellationToken,
 ) {
-    let builder = Arc::new(builder(limits));
+    let builders = Builders::new(limits);
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     loop {
@@ -56,7 +57,7 @@ pub(super) async fn accept(
                 }
             },
         };
-        let serving = serve(stream, acceptor.clone(), app.clone(), builder.clone(), graceful.watcher(), limits, place);
+        let serving = serve(stream, acceptor.clone(), app.clone(), builders.clone(), graceful.watcher(), limits, place);
         tokio::spawn(serving);
     }
     drop(listener);
@@ -69,7 +70,7 @@ async fn serve(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     app: Arc<App>,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    builders: Builders,
     watcher: Watcher,
     limits: Limits,
     _place: OwnedSemaphorePermit,
@@ -85,13 +86,43 @@ async fn serve(
         Err(_) => return,
     };
     let user = certificate_user(&stream);
+    let proven = Arc::new(AtomicBool::new(user.is_some()));
+    let known = proven.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (app, user) = (app.clone(), user.clone());
-        async move { Ok::<_, Infallible>(app.answer(request, user).await) }
+        let (app, user, proven) = (app.clone(), user.clone(), known.clone());
+        async move { Ok::<_, Infallible>(app.answer(request, user, &proven).await) }
     });
+    let builder = builders.of(&stream).clone();
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "connection ended early");
+    let strangers = async {
+        tokio::time::sleep(limits.patience).await;
+        if proven.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        ended = watcher.watch(connection) => if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended early");
+        },
+        // Places are few: who has not said by now who it is, makes room.
+        () = strangers => {}
+    }
+}
+
+/// How a connection is spoken on. Chosen by what TLS has agreed on: to wait for the first bytes would have no end.
+#[derive(Clone)]
+struct Builders {
+    http1: Arc<auto::Builder<TokioExecutor>>,
+    http2: Arc<auto::Builder<TokioExecutor>>,
+}
+
+impl Builders {
+    fn new(limits: Limits) -> Self {
+        Self { http1: Arc::new(builder(limits).http1_only()), http2: Arc::new(builder(limits).http2_only()) }
+    }
+
+    fn of(&self, stream: &TlsStream<TcpStream>) -> &Arc<auto::Builder<TokioExecutor>> {
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") { &self.http2 } else { &self.http1 }
     }
 }
 

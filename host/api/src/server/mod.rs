@@ -42,7 +42,7 @@ pub struct Limits {
     pub connections: usize,
     /// Bytes of a request's body.
     pub body: usize,
-    /// For a TLS handshake, a request's head and (each) a request's body.
+    /// For a TLS handshake, for a client to say who it is, for a request's head and (each) a request's body.
     pub patience: Duration,
     /// For requests under way when the server stops.
     pub drain: Duration,

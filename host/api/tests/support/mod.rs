@@ -26,6 +26,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::client::TlsStream;
 
 #[allow(unused_imports)] // As above.
 pub use kinds::{kind, lift, objects, stored};
@@ -70,6 +71,14 @@ impl Cluster {
 
     /// A connection; `certificate`: as the administrator.
     pub async fn connect(&self, certificate: bool) -> Client {
+        let stream = self.tls(certificate, &[]).await;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Client { sender }
+    }
+
+    /// A connection on which nothing was said yet.
+    pub async fn tls(&self, certificate: bool, protocols: &[&str]) -> TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pki.authority().as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -77,19 +86,17 @@ impl Cluster {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots);
-        let config = if certificate {
+        let mut config = if certificate {
             let admin = self.pki.admin();
             let chain = vec![CertificateDer::from_pem_slice(admin.certificate.as_bytes()).unwrap()];
             config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(admin.key.as_bytes()).unwrap()).unwrap()
         } else {
             config.with_no_client_auth()
         };
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         let stream = TcpStream::connect(self.handle.address()).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        Client { sender }
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
     }
 
     /// One request as the administrator on a connection of its own.
