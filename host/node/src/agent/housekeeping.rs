@@ -1,6 +1,6 @@
 //! Containers, folders and logs whose pod is gone: left by an agent that was not there when the pod went.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -15,27 +15,33 @@ use crate::cluster::PodRef;
 /// Nobody remembers the grace of a pod that is gone. The kubelet is as short with them.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Removes everything of pods that are not among those alive.
-pub async fn sweep(context: &Context, alive: &HashSet<String>) {
-    let mut orphans: BTreeMap<String, (PodRef, Vec<Instance>)> = BTreeMap::new();
+/// Pods of which something is here, by uid, with their containers.
+pub type Found = BTreeMap<String, (PodRef, Vec<Instance>)>;
+
+/// What there is. To be compared with who is alive only afterwards: a pod that comes meanwhile is not in it yet.
+pub async fn look(context: &Context) -> Found {
+    let mut found = Found::new();
     match context.runtime.containers().await {
-        Ok(found) => {
-            for (pod, instance) in found.iter().filter_map(Instance::found) {
-                if !alive.contains(&pod.uid) {
-                    orphans.entry(pod.uid.clone()).or_insert_with(|| (pod, Vec::new())).1.push(instance);
-                }
+        Ok(containers) => {
+            for (pod, instance) in containers.iter().filter_map(Instance::found) {
+                found.entry(pod.uid.clone()).or_insert_with(|| (pod, Vec::new())).1.push(instance);
             }
         }
         Err(error) => {
             tracing::warn!(%error, "can't look for containers whose pod is gone");
-            return;
+            return found;
         }
     }
-    for pod in folders(context).into_iter().filter(|pod| !alive.contains(&pod.uid)) {
-        orphans.entry(pod.uid.clone()).or_insert_with(|| (pod, Vec::new()));
+    for pod in folders(context) {
+        found.entry(pod.uid.clone()).or_insert_with(|| (pod, Vec::new()));
     }
+    found
+}
+
+/// Removes everything of pods that nobody looks after.
+pub async fn sweep(context: &Context, orphans: Found) {
     for (pod, instances) in orphans.into_values() {
-        // It may have come meanwhile; this list of who is alive is as old as the sweep.
+        // Known to the control plane, but not yet to this node.
         if context.cluster.pod(&pod).await.map_or(true, |found| found.is_some()) {
             continue;
         }

@@ -231,6 +231,7 @@ async fn run(context: Arc<Context>, options: Options, stop: CancellationToken) {
         context,
         workers: HashMap::new(),
         running: JoinSet::new(),
+        looking: JoinSet::new(),
         found: HashMap::new(),
         stop: stop.clone(),
         swept: false,
@@ -309,6 +310,7 @@ struct Router {
     /// By pod uid.
     workers: HashMap<String, mpsc::Sender<Event>>,
     running: JoinSet<String>,
+    looking: JoinSet<housekeeping::Found>,
     /// What was running when the agent started, until its pod is known.
     found: HashMap<String, (PodRef, Vec<Instance>)>,
     stop: CancellationToken,
@@ -346,7 +348,12 @@ impl Router {
                         self.workers.remove(&uid);
                     }
                 }
-                _ = sweep.tick(), if self.swept => self.sweep().await,
+                Some(found) = self.looking.join_next() => {
+                    if let Ok(found) = found {
+                        self.remove_orphans(found);
+                    }
+                }
+                _ = sweep.tick(), if self.swept => self.sweep(),
             }
         }
     }
@@ -394,7 +401,7 @@ impl Router {
         if !self.swept {
             self.swept = true;
             self.found.clear();
-            self.sweep().await;
+            self.sweep();
         }
     }
 
@@ -478,11 +485,17 @@ impl Router {
     }
 
     /// Removes what belongs to no pod of this node. In the background: it may take a while, and nobody waits for it.
-    async fn sweep(&mut self) {
+    fn sweep(&mut self) {
         let context = self.context.clone();
-        let alive = self.workers.keys().cloned().collect();
+        self.looking.spawn(async move { housekeeping::look(&context).await });
+    }
+
+    /// Who has a worker now is alive, even if it came after the look.
+    fn remove_orphans(&mut self, mut found: housekeeping::Found) {
+        found.retain(|uid, _| !self.workers.contains_key(uid));
+        let context = self.context.clone();
         self.running.spawn(async move {
-            housekeeping::sweep(&context, &alive).await;
+            housekeeping::sweep(&context, found).await;
             String::new()
         });
     }
