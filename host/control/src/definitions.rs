@@ -119,7 +119,8 @@ impl Keeper {
 
     /// If somebody else was faster, the change that they made brings the definition back.
     async fn finalizers(&self, record: &Record, finalizers: &[&str]) {
-        let preconditions = Preconditions { uid: Some(record.meta.uid.clone()), resource_version: None };
+        let preconditions =
+            Preconditions { uid: Some(record.meta.uid.clone()), resource_version: Some(record.revision.to_string()) };
         let options = WriteOptions { manager: MANAGER.to_owned(), preconditions, ..WriteOptions::default() };
         let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
         if let Err(error) = self.objects.patch(&self.kind, "", &record.meta.name, patch, &options).await {

@@ -137,7 +137,11 @@ impl Reaper {
     }
 
     async fn patch(&self, namespace: &Record, patch: Value, subresource: Subresource) -> Result<(), Status> {
-        let preconditions = Preconditions { uid: Some(namespace.meta.uid.clone()), resource_version: None };
+        // Lists are replaced whole: whoever was faster has changed the object, which brings it back here.
+        let preconditions = Preconditions {
+            uid: Some(namespace.meta.uid.clone()),
+            resource_version: Some(namespace.revision.to_string()),
+        };
         let options =
             WriteOptions { manager: MANAGER.to_owned(), preconditions, subresource, ..WriteOptions::default() };
         match self.objects.patch(&self.kind, "", &namespace.meta.name, Patch::Merge(patch), &options).await {

@@ -30,6 +30,9 @@ pub enum Next {
 /// The shortest wait of a failing key that something changed about.
 pub const HURRY: Duration = Duration::from_secs(1);
 
+/// Delayed entries that may no longer count, beside as many as there are keys.
+const SLACK: usize = 64;
+
 /// The queue.
 pub struct Queue<K> {
     state: Mutex<State<K>>,
@@ -215,6 +218,12 @@ impl<K: Clone + Eq + Hash + Ord> State<K> {
         }
         entry.due = Some((at, self.serial));
         self.delayed.push(Reverse((at, self.serial, key)));
+        // Entries that no longer count would stay until their time comes.
+        if self.delayed.len() > 2 * self.keys.len() + SLACK {
+            let keys = &self.keys;
+            self.delayed
+                .retain(|Reverse((at, serial, key))| keys.get(key).is_some_and(|e| e.due == Some((*at, *serial))));
+        }
     }
 
     /// Moves keys whose time has come to the ready ones.
@@ -301,6 +310,18 @@ mod tests {
         assert_eq!(queue.take(1).await, [1]);
         queue.close();
         assert!(queue.take(1).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn long_waits_that_were_cut_short_leave_nothing() {
+        let queue = queue();
+        for _ in 0..1000 {
+            queue.push([1]);
+            assert_eq!(queue.take(1).await, [1]);
+            queue.done(1, Next::After(Duration::from_secs(86_400)));
+        }
+        assert!(queue.lock().delayed.len() <= 2 + SLACK + 1);
+        assert_eq!(queue.depth().delayed, 1, "its last wait counts");
     }
 
     #[tokio::test]
