@@ -81,7 +81,7 @@ impl Pair {
     pub fn launch_agent(&mut self) -> Result<()> {
         let mut command = Command::new(&self.options.gantry);
         command.arg("agent").arg("--data-dir").arg(self.data("agent")).arg("--kubeconfig").arg(self.kubeconfig());
-        command.args(["--node-name", NODE]).arg("--containerd").arg(self.socket());
+        command.args(["--node-name", NODE, "--pod-range", "10.64.0.0/24"]).arg("--containerd").arg(self.socket());
         for image in &self.options.images {
             command.arg("--import").arg(image);
         }

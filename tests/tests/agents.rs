@@ -55,7 +55,7 @@ fn reaches_the_node(pair: &Pair, case: &Case) -> Result<()> {
     case.line("delete pod counts --timeout=60s").map(drop)
 }
 
-/// A ConfigMap that a pod mounts is followed, though the agent may not watch all.
+/// A ConfigMap that a pod mounts is followed, though the agent does not watch all.
 fn follows_its_configuration(case: &Case) -> Result<()> {
     case.line("create configmap settings --from-literal=color=red")?;
     let files = with(

@@ -287,6 +287,6 @@ pub async fn serve(control: &Control, serving: &Serving, hub: &Hub, metrics: Met
         limits: Limits::default(),
     })
     .await?;
-    files::write_private(&serving.kubeconfig, &pki.kubeconfig(&server.url()))?;
+    files::write_private(&serving.kubeconfig, pki.kubeconfig(&server.url()))?;
     Ok(server)
 }

@@ -1,4 +1,4 @@
-//! Files with secrets in them.
+//! Files that are there whole or not at all.
 
 use std::fs;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 /// Only the owner may read it, and nobody ever sees half of it.
-pub fn write_private(path: &Path, text: &str) -> Result<()> {
+pub fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     let failed = || format!("can't write {}", path.display());
     let partial = path.with_extension("partial");
     let mut file = fs::OpenOptions::new()
@@ -18,6 +18,6 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
         .mode(0o600)
         .open(&partial)
         .with_context(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(failed)?;
+    file.write_all(bytes.as_ref()).and_then(|()| file.sync_all()).with_context(failed)?;
     fs::rename(&partial, path).with_context(failed)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use gantry_plugin::bundle::digest;
 use serde::Deserialize;
 
 use super::{Access, tls};
@@ -101,7 +102,10 @@ impl Kubeconfig {
         let key = self.bytes(&user.client_key_data, &user.client_key)?;
         let (certificate, key) = certificate.zip(key).context("its user has no client certificate with a key")?;
         let server = server.unwrap_or(&cluster.server).trim_end_matches('/').to_owned();
-        Ok(Access { server, tls: tls::mutual(&authority, &certificate, &key)? })
+        let tls = tls::mutual(&authority, &certificate, &key)?;
+        let authority =
+            digest(&tls::certificates(&authority)?.iter().flat_map(|der| der.to_vec()).collect::<Vec<u8>>());
+        Ok(Access { server, tls, authority })
     }
 
     /// What is embedded, or what the file holds that is named; its path is relative to the kubeconfig.

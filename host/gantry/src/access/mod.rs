@@ -13,4 +13,6 @@ pub struct Access {
     pub server: String,
     /// Whom to believe, and who this is.
     pub tls: ClientConfig,
+    /// The digest of the server's authority: it names the control plane.
+    pub authority: String,
 }

@@ -25,7 +25,8 @@ fn believing(authorities: &[u8]) -> Result<ConfigBuilder<ClientConfig, WantsClie
     Ok(builder.with_root_certificates(roots))
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+/// Certificates in PEM format, one at least.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let all = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>()?;
     if all.is_empty() {
         bail!("it holds no certificate in PEM format");

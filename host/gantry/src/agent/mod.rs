@@ -1,5 +1,6 @@
 //! `gantry agent`: a node of a control plane elsewhere.
 
+mod folder;
 mod objects;
 mod plugins;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use clap::builder::Resettable;
 use gantry_link::{Client, Uplink};
 use gantry_node::cluster::{Cluster, Remote, remote};
 use gantry_plugin::{Engine, EngineOptions};
@@ -20,14 +22,17 @@ use crate::logging;
 use crate::node::{Node, NodeArgs, Upstream};
 use crate::stop::Stop;
 use crate::streams::NodeStreams;
+use folder::Folder;
 use plugins::{Plugins, Set};
 
+/// Without a range of its own, two nodes would give the same addresses to different pods.
 #[derive(Args, Clone, Debug)]
+#[command(mut_arg("pod_range", |arg| arg.required(true).default_value(Resettable::Reset)))]
 pub struct AgentArgs {
     /// The server's address: `https://HOST:PORT`. By default that in the kubeconfig.
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
-    /// Credentials: a kubeconfig with the server's authority and a client certificate.
+    /// Credentials: a kubeconfig with the server's authority and a client certificate, for now one of `system:masters`.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: PathBuf,
     /// Where all state goes.
@@ -43,8 +48,10 @@ impl AgentArgs {
         logging::start(&log)?;
         std::fs::create_dir_all(&self.data_dir).with_context(|| format!("can't make {}", self.data_dir.display()))?;
         let data = self.data_dir.canonicalize()?;
+        let folder = Folder::claim(&data)?;
         let mut stop = Stop::new()?;
         let access = Kubeconfig::read(&self.kubeconfig)?.access(self.server.as_deref())?;
+        folder.belongs_to(&access.authority)?;
         let service = Service::new(self.node, &data, access)?;
         // Whatever it waits for, it stops when it is told to.
         tokio::select! {
@@ -64,9 +71,9 @@ struct Service {
 
 impl Service {
     fn new(args: NodeArgs, data: &Path, access: Access) -> Result<Self> {
-        let Access { server, tls } = access;
+        let Access { server, tls, .. } = access;
         let client = Client::new(&server, tls.clone()).map_err(anyhow::Error::msg)?;
-        let remote = Remote::new(remote::Options { server, tls, bearer: None })?;
+        let remote = Remote::new(remote::Options { server, tls })?;
         let engine = Engine::new(EngineOptions::new(data.to_owned()))?;
         let plugins = Plugins::new(engine, client.clone(), data.join("plugins"))?;
         Ok(Self { args, data: data.to_owned(), cluster: Arc::new(remote), client, plugins })

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::objects::NoObjects;
+use crate::files::write_private;
 
 /// Between tries to learn what the plugins are.
 const RETRY: Duration = Duration::from_secs(2);
@@ -24,7 +25,7 @@ pub struct Set {
     pub loaded: Vec<Arc<Loaded>>,
 }
 
-/// What is kept of an offer. Written after its components, so that those it names are there.
+/// What is kept of an offer. Written once its components are there and could be loaded.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     bundle: String,
@@ -100,12 +101,12 @@ impl Plugins {
         for digest in parsed.plugins.iter().filter_map(|entry| entry.digest.as_deref()) {
             self.fetch_component(digest).await?;
         }
-        let kept = Kept { bundle: offer.bundle.clone(), sinks: offer.sinks.clone() };
-        let text = serde_json::to_vec(&kept).unwrap_or_default();
-        if let Err(error) = write(&self.folder.join("offer.json"), &text) {
-            tracing::warn!(%error, "can't keep what the server offers: this node will not start without it");
-        }
         Ok(offer)
+    }
+
+    fn keep(&self, offer: &BundleOffer) -> Result<()> {
+        let kept = Kept { bundle: offer.bundle.clone(), sinks: offer.sinks.clone() };
+        write_private(&self.folder.join("offer.json"), serde_json::to_vec(&kept)?)
     }
 
     async fn fetch_component(&self, digest: &str) -> Result<(), ClientError> {
@@ -119,7 +120,7 @@ impl Plugins {
             return Err(ClientError::Missing(format!("the server sent {found} for component {digest}")));
         }
         tracing::info!(digest, bytes = bytes.len(), "fetched a component");
-        write(&file, &bytes).map_err(|error| ClientError::Missing(format!("can't write {}: {error}", file.display())))
+        write_private(&file, &bytes).map_err(|error| ClientError::Missing(format!("{error:#}")))
     }
 
     fn file(&self, digest: &str) -> PathBuf {
@@ -144,13 +145,10 @@ impl Plugins {
                 Err(error) => tracing::warn!(%error, "running without a plugin"),
             }
         }
+        if let Err(error) = self.keep(&offer) {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "can't keep what the server offers: this node will not start without it");
+        }
         Ok(Set { offer, loaded })
     }
-}
-
-/// Nobody ever sees half of it.
-fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let partial = file.with_extension("partial");
-    std::fs::write(&partial, bytes)?;
-    std::fs::rename(&partial, file)
 }

@@ -24,8 +24,6 @@ pub struct Options {
     pub server: String,
     /// Whom to believe, and who this node is.
     pub tls: ClientConfig,
-    /// Sent as `Authorization: Bearer …`, for who has no certificate.
-    pub bearer: Option<String>,
 }
 
 /// A control plane on another machine, or in another process. Cheap to clone.
@@ -38,10 +36,5 @@ impl Remote {
     /// Nothing is asked yet: an agent starts while its server is away.
     pub fn new(options: Options) -> Result<Self, Error> {
         Ok(Self { client: Client::new(options)? })
-    }
-
-    /// For requests that the [`Cluster`](super::Cluster) trait has no name for.
-    pub fn client(&self) -> &Client {
-        &self.client
     }
 }

@@ -34,8 +34,6 @@ pub struct Target {
     pub namespace: String,
     /// `spec.nodeName=n1`; may be empty.
     pub field_selector: String,
-    /// May be empty.
-    pub label_selector: String,
 }
 
 /// One change.
@@ -161,10 +159,9 @@ impl Watcher {
     }
 
     fn select<'a>(&'a self, query: &mut Vec<(&'a str, &'a str)>) {
-        let selectors =
-            [("fieldSelector", &self.target.field_selector), ("labelSelector", &self.target.label_selector)];
-        query
-            .extend(selectors.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key, text.as_str())));
+        if !self.target.field_selector.is_empty() {
+            query.push(("fieldSelector", &self.target.field_selector));
+        }
     }
 
     fn event(&mut self, line: &[u8]) -> Result<Option<Step>, Status> {
