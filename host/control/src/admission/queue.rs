@@ -69,6 +69,10 @@ async fn one_by_one(
 ) {
     let sure = requests.len() == 1 && !pauses(fault);
     for (request, (until, answer)) in requests.iter().zip(askers) {
+        // Its writer has given up.
+        if answer.is_closed() {
+            continue;
+        }
         let outcome = match sure {
             true => Err(down(fault)),
             false => alone(queue, request, until.min(Instant::now() + PATIENCE)).await,

@@ -48,7 +48,7 @@ impl Admission for Review {
             _ => addressed(&self.options, &spec, before.as_ref(), &mut causes),
         }
         ports(&self.options, &spec, before.as_ref(), &mut causes);
-        addresses(&spec, &mut causes);
+        addresses(&self.options, &spec, &mut causes);
         Ok(Verdict::invalid(causes))
     }
 }
@@ -97,6 +97,7 @@ fn addressed(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut
 fn ports(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut Vec<Cause>) {
     let mut names = BTreeSet::new();
     let mut numbers = BTreeSet::new();
+    let mut on_node = BTreeSet::new();
     for (at, port) in spec.ports.iter().enumerate() {
         let field = |name: &str| format!("spec.ports[{at}].{name}");
         if port.name.is_empty() && spec.ports.len() > 1 {
@@ -110,6 +111,9 @@ fn ports(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut Vec
         if !numbers.insert((port.protocol(), port.port)) {
             causes
                 .push(duplicate(format!("spec.ports[{at}]"), &json!({"port": port.port, "protocol": port.protocol()})));
+        }
+        if port.node_port != 0 && !on_node.insert((port.protocol(), port.node_port)) {
+            causes.push(duplicate(field("nodePort"), &json!(port.node_port)));
         }
         // One that changes its type need not say that the old node ports go.
         let was = |old: &Spec| old.ports.iter().any(|known| known.node_port == port.node_port);
@@ -129,13 +133,18 @@ fn node_port(options: &Options, spec: &Spec, port: &Port, field: String, causes:
     }
 }
 
-fn addresses(spec: &Spec, causes: &mut Vec<Cause>) {
+fn addresses(options: &Options, spec: &Spec, causes: &mut Vec<Cause>) {
     for (at, text) in spec.external_ips.iter().enumerate() {
         let field = format!("spec.externalIPs[{at}]");
         match text.parse::<std::net::IpAddr>() {
             Err(_) => causes.push(Cause::invalid(field, &json!(text), "must be a valid IP address")),
             Ok(address) if address.is_loopback() || address.is_unspecified() || address.is_multicast() => {
                 let detail = "may not be a loopback, multicast or unspecified address";
+                causes.push(Cause::invalid(field, &json!(text), detail));
+            }
+            // Those are given out: it would take the traffic of another Service.
+            Ok(std::net::IpAddr::V4(address)) if options.service_range.contains(&address) => {
+                let detail = "may not be in the range of virtual addresses";
                 causes.push(Cause::invalid(field, &json!(text), detail));
             }
             Ok(_) => {}
@@ -200,8 +209,8 @@ mod tests {
             (json!({"ports": [{"port": 80, "nodePort": 30080}]}), vec!["spec.ports[0].nodePort"]),
             (json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 80}]}), vec!["spec.ports[0].nodePort"]),
             (
-                json!({"externalIPs": ["127.0.0.1", "x", "192.0.2.1"]}),
-                vec!["spec.externalIPs[0]", "spec.externalIPs[1]"],
+                json!({"externalIPs": ["127.0.0.1", "x", "192.0.2.1", "10.96.0.1"]}),
+                vec!["spec.externalIPs[0]", "spec.externalIPs[1]", "spec.externalIPs[3]"],
             ),
             (
                 two(json!({"port": 80}), json!({"port": 80})),

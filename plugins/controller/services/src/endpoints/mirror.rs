@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gantry_sdk::api::{ObjectMeta, Resource};
 use gantry_sdk::objects::{self, Write};
-use gantry_sdk::{ObjectRef, Result, json, serde_json};
+use gantry_sdk::{ObjectRef, Result, json, merge, serde_json};
 
 use super::listed::Listed;
 use crate::object::{Conditions, Endpoint, Endpoints, EndpointsAddress, EndpointsPort, Service, SlicePort, Subset};
@@ -41,12 +41,14 @@ pub fn write(service: &Service, listed: &[Listed]) -> Result<()> {
         return objects::apply_one(Write::create(&Endpoints { metadata, subsets })?).map(drop);
     };
     let owned = found.metadata.is_controlled_by(service.uid());
-    if owned && found.subsets == subsets && found.metadata.labels == metadata.labels {
+    let labels = merge::diff(&json!(found.metadata.labels), &json!(metadata.labels));
+    let told = found.metadata.annotations.contains_key(OVER_CAPACITY);
+    if owned && found.subsets == subsets && labels.is_none() && told == cut {
         return Ok(());
     }
     let patch = json!({
         "metadata": {
-            "labels": metadata.labels,
+            "labels": labels.unwrap_or_else(|| json!({})),
             "annotations": {OVER_CAPACITY: cut.then_some("truncated")},
             "ownerReferences": metadata.owner_references,
         },
