@@ -16,6 +16,8 @@ const PLUGINS: &[&str] = &[
     "controller-workloads",
     "load-balancer-nftables",
     "network-bridge",
+    "network-routes",
+    "network-vxlan",
     "scheduler-kubernetes",
     "sink-file",
 ];

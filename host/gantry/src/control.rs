@@ -222,7 +222,13 @@ fn trial_balancer_node() -> load_balancer::NodeInfo {
 /// A node that any network can serve: only the configuration is tried on it.
 fn trial_node() -> NodeInfo {
     let range = vec!["10.64.0.0/24".to_owned()];
-    NodeInfo { name: "trial".to_owned(), pod_ranges: range.clone(), cluster_ranges: range, addresses: Vec::new() }
+    NodeInfo {
+        name: "trial".to_owned(),
+        pod_ranges: range.clone(),
+        cluster_ranges: range,
+        addresses: vec!["192.0.2.1".to_owned()],
+        mtu: 0,
+    }
 }
 
 fn reconciler(plugin: &Arc<Loaded>, objects: &Objects, recorder: &Recorder) -> Option<reconcile::Handle> {

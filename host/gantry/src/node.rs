@@ -122,7 +122,7 @@ impl Node {
         // Before the agent, which takes containers over and reads on what they write.
         let records = ship(args, &name, &folder, notices, outlets).await?;
         Prefixes::granted(&plugins).keep(data)?;
-        let network = network(args, &name, &machine.addresses, data, &plugins).await?;
+        let network = network(args, &name, &machine.addresses, data, &cluster, &plugins).await?;
         let (recorder, events) = Recorder::new(cluster.clone(), &name);
         let balancers = balancers(args, &name, &machine.addresses, &cluster, &plugins);
         let description = Description {
@@ -183,6 +183,7 @@ async fn network(
     node: &str,
     addresses: &[IpAddr],
     data: &Path,
+    cluster: &Arc<dyn Cluster>,
     plugins: &[Arc<Loaded>],
 ) -> Result<Arc<dyn PodNetwork>> {
     let Some((loaded, plugin)) = plugins.iter().find_map(|loaded| Some((loaded, loaded.network()?))) else {
@@ -198,7 +199,9 @@ async fn network(
             pod_ranges: args.pod_range.clone(),
             cluster_ranges: args.cluster_range.clone(),
             addresses: addresses.iter().map(ToString::to_string).collect(),
+            mtu: 0,
         },
+        nodes: cluster.follow("", "v1", "nodes"),
         data_dir: data.join("network"),
         netns_dir: run_dir(data).join("netns"),
         node_netns: None,

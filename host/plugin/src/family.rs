@@ -38,10 +38,10 @@ pub mod scheduler {
 /// `wit/network.wit` and `wit/plan.wit`.
 pub mod network {
     pub use crate::bindings::network::exports::gantry::plugin::network::{
-        Attached, Attachment, Detached, Lease, NodeInfo, PortMapping, Protocol,
+        Attached, Attachment, Detached, Lease, NodeInfo, Peer, PeerDelta, PortMapping, Protocol,
     };
     pub use crate::bindings::platform::gantry::plugin::plan::{
-        Address, Bridge, Flow, Operation, Place, Route, Sysctl, Veth,
+        Address, Bridge, Flow, KeptPeers, KeptRoutes, Operation, Place, Route, Sysctl, TunnelPeer, Veth, Vxlan,
     };
 }
 
@@ -117,6 +117,12 @@ pub trait Network: Send + 'static {
     async fn reset(&mut self, node: network::NodeInfo, leases: Vec<network::Lease>) -> Call<Result<(), Error>>;
     /// What the node itself needs.
     async fn node(&mut self) -> Call<Result<Vec<network::Operation>, Error>>;
+    /// What leads to other nodes: the plan of some changes, or of everything.
+    async fn peers(
+        &mut self,
+        full: bool,
+        deltas: Vec<network::PeerDelta>,
+    ) -> Call<Result<Vec<network::Operation>, Error>>;
     /// Connects sandboxes.
     async fn add(&mut self, sandboxes: Vec<network::Attachment>) -> Call<Vec<Result<network::Attached, Error>>>;
     /// Disconnects sandboxes.

@@ -5,9 +5,9 @@ use crate::export::{Holder, enter, start};
 use crate::{Config, Result};
 
 pub use crate::contract::network::gantry::plugin::plan::{
-    Address, Bridge, Flow, Operation, Place, Route, Sysctl, Veth,
+    Address, Bridge, Flow, KeptPeers, KeptRoutes, Operation, Place, Route, Sysctl, TunnelPeer, Veth, Vxlan,
 };
-pub use wit::{Attached, Attachment, Detached, Lease, NodeInfo, PortMapping, Protocol};
+pub use wit::{Attached, Attachment, Detached, Lease, NodeInfo, Peer, PeerDelta, PortMapping, Protocol};
 
 /// A pod network. See `wit/network.wit` for when each call comes and what it may rely on.
 pub trait Network: Default + 'static {
@@ -19,6 +19,12 @@ pub trait Network: Default + 'static {
 
     /// What the node itself needs. By default nothing.
     fn node(&mut self) -> Result<Vec<Operation>> {
+        Ok(Vec::new())
+    }
+
+    /// Other nodes that came, changed or went; with `full` these are all there are, and the plan must do whatever is on
+    /// the node. By default nothing: a network of one node.
+    fn peers(&mut self, _full: bool, _deltas: Vec<PeerDelta>) -> Result<Vec<Operation>> {
         Ok(Vec::new())
     }
 
@@ -51,6 +57,10 @@ where
 
     fn node() -> Result<Vec<Operation>> {
         enter::<H, _>(Network::node)?
+    }
+
+    fn peers(full: bool, deltas: Vec<PeerDelta>) -> Result<Vec<Operation>> {
+        enter::<H, _>(|n| n.peers(full, deltas))?
     }
 
     fn add(sandboxes: Vec<Attachment>) -> Vec<Result<Attached>> {

@@ -1,7 +1,7 @@
 use gantry_plugin::family::network as host;
 use gantry_sdk::network::{
-    Address, Attached, Attachment, Bridge, Detached, Flow, Lease, NodeInfo, Operation, Place, Protocol, Route, Sysctl,
-    Veth,
+    Address, Attached, Attachment, Bridge, Detached, Flow, KeptPeers, KeptRoutes, Lease, NodeInfo, Operation,
+    PeerDelta, Place, Protocol, Route, Sysctl, TunnelPeer, Veth, Vxlan,
 };
 use gantry_sdk::{Config, Error, Result};
 
@@ -37,6 +37,12 @@ impl gantry_sdk::Network for Network {
         Ok(plan.into_iter().map(operation).collect())
     }
 
+    fn peers(&mut self, full: bool, deltas: Vec<PeerDelta>) -> Result<Vec<Operation>> {
+        let deltas = deltas.into_iter().map(delta).collect();
+        let answer = Stage::current().call(configured(&mut self.instance)?.peers(full, deltas));
+        Ok(answer.map_err(words::error)?.into_iter().map(operation).collect())
+    }
+
     fn add(&mut self, sandbox: &Attachment) -> Result<Attached> {
         let answers = Stage::current().call(configured(&mut self.instance)?.add(vec![attachment(sandbox)]));
         let [answer] = <[_; 1]>::try_from(answers).map_err(|_| Error::internal("not one answer for one sandbox"))?;
@@ -70,6 +76,16 @@ fn info(given: NodeInfo) -> host::NodeInfo {
         pod_ranges: given.pod_ranges,
         cluster_ranges: given.cluster_ranges,
         addresses: given.addresses,
+        mtu: given.mtu,
+    }
+}
+
+fn delta(given: PeerDelta) -> host::PeerDelta {
+    match given {
+        PeerDelta::PeerSet(p) => {
+            host::PeerDelta::PeerSet(host::Peer { name: p.name, pod_ranges: p.pod_ranges, addresses: p.addresses })
+        }
+        PeerDelta::PeerGone(name) => host::PeerDelta::PeerGone(name),
     }
 }
 
@@ -123,10 +139,32 @@ pub(crate) fn operation(given: host::Operation) -> Operation {
         host::Operation::SetSysctl(s) => {
             Operation::SetSysctl(Sysctl { place: place(s.place), name: s.name, value: s.value })
         }
+        host::Operation::EnsureVxlan(v) => Operation::EnsureVxlan(Vxlan {
+            name: v.name,
+            vni: v.vni,
+            port: v.port,
+            local: v.local,
+            mtu: v.mtu,
+            mac: v.mac,
+            addresses: v.addresses,
+        }),
+        host::Operation::EnsureTunnelPeer(p) => Operation::EnsureTunnelPeer(tunnel_peer(p)),
+        host::Operation::DeleteTunnelPeer(p) => Operation::DeleteTunnelPeer(tunnel_peer(p)),
+        host::Operation::KeepTunnelPeers(k) => {
+            Operation::KeepTunnelPeers(KeptPeers { link: k.link, addresses: k.addresses })
+        }
+        host::Operation::DeleteRoute(to) => Operation::DeleteRoute(to),
+        host::Operation::KeepRoutes(k) => {
+            Operation::KeepRoutes(KeptRoutes { within: k.within, destinations: k.destinations })
+        }
         host::Operation::DeleteLink(link) => Operation::DeleteLink(link),
         host::Operation::Nftables(rules) => Operation::Nftables(rules),
         host::Operation::ForgetFlows(flows) => Operation::ForgetFlows(flows.into_iter().map(flow).collect()),
     }
+}
+
+fn tunnel_peer(given: host::TunnelPeer) -> TunnelPeer {
+    TunnelPeer { link: given.link, address: given.address, mac: given.mac, remote: given.remote }
 }
 
 fn flow(given: host::Flow) -> Flow {

@@ -14,6 +14,8 @@ use gantry_sdk::testing::suite;
 use gantry_sdk::{Config, Value, json};
 use load_balancer_nftables::Nftables;
 use network_bridge::BridgeNetwork;
+use network_routes::RoutedNetwork;
+use network_vxlan::OverlayNetwork;
 use scheduler_kubernetes::Kubernetes;
 use sink_file::Files;
 
@@ -23,6 +25,8 @@ const STOCK: &[&str] = &[
     "controller-workloads",
     "load-balancer-nftables",
     "network-bridge",
+    "network-routes",
+    "network-vxlan",
     "scheduler-kubernetes",
     "sink-file",
 ];
@@ -138,6 +142,26 @@ fn bridge_natively() {
 #[test]
 fn bridge_as_a_component() {
     run(component("network-bridge"), &given(Vec::new())).unwrap();
+}
+
+#[test]
+fn routes_natively() {
+    suite::network::<RoutedNetwork>(&Config::from(json!({})), &suite::node());
+}
+
+#[test]
+fn routes_as_a_component() {
+    run(component("network-routes"), &given(Vec::new())).unwrap();
+}
+
+#[test]
+fn vxlan_natively() {
+    suite::network::<OverlayNetwork>(&Config::from(json!({})), &suite::node());
+}
+
+#[test]
+fn vxlan_as_a_component() {
+    run(component("network-vxlan"), &given(Vec::new())).unwrap();
 }
 
 #[test]

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use gantry_plugin::family::network::{Bridge, Flow, Operation, Place, Route, Sysctl, Veth};
+use gantry_plugin::family::network::{
+    Bridge, Flow, KeptPeers, KeptRoutes, Operation, Place, Route, Sysctl, TunnelPeer, Veth, Vxlan,
+};
 use ipnet::IpNet;
 use nftables::helper::{DEFAULT_ARGS, DEFAULT_NFT, apply_ruleset_raw};
 use serde_json::Value;
@@ -14,8 +17,10 @@ use serde_json::Value;
 use super::NetError;
 use super::conntrack::{self, Wanted};
 use super::grants::describe;
-use super::links::{Links, Pair, RouteTo};
+use super::links::{Links, Pair};
 use super::netns::within;
+use super::routes::RouteTo;
+use super::tunnels::{End, Tunnel};
 
 /// Applies plans on one node. Plans of several sandboxes may run at once.
 pub struct Executor {
@@ -48,6 +53,15 @@ impl Executor {
         Ok(())
     }
 
+    /// Applies every operation of a plan, in order, also after one that fails; the error names the first of those.
+    pub async fn apply_all(&self, plan: &[Operation]) -> Result<(), NetError> {
+        let mut first = Ok(());
+        for operation in plan {
+            first = first.and(self.apply(std::slice::from_ref(operation), None).await);
+        }
+        first
+    }
+
     async fn operation(&self, operation: &Operation, pod: &mut Pod<'_>) -> io::Result<()> {
         match operation {
             Operation::EnsureBridge(bridge) => self.bridge(bridge).await,
@@ -60,6 +74,15 @@ impl Executor {
             Operation::EnsureRoute(route) => self.route(route, pod).await,
             Operation::LinkUp((place, link)) => self.links(*place, pod).await?.up(link).await,
             Operation::SetSysctl(sysctl) => self.sysctl(sysctl, pod).await,
+            Operation::EnsureVxlan(vxlan) => self.vxlan(vxlan).await,
+            Operation::EnsureTunnelPeer(peer) => self.node.ensure_tunnel_peer(&peer.link, &end(peer)?).await,
+            Operation::DeleteTunnelPeer(peer) => self.node.delete_tunnel_peer(&peer.link, &end(peer)?).await,
+            Operation::KeepTunnelPeers(kept) => self.keep_peers(kept).await,
+            Operation::DeleteRoute(to) => {
+                let to = net(to)?.trunc();
+                self.node.delete_routes(|route| *route == to).await
+            }
+            Operation::KeepRoutes(kept) => self.keep_routes(kept).await,
             Operation::DeleteLink(link) => self.node.delete(link).await,
             Operation::Nftables(text) => self.nftables(text).await,
             Operation::ForgetFlows(flows) => self.forget(flows).await,
@@ -101,12 +124,40 @@ impl Executor {
     async fn route(&self, route: &Route, pod: &mut Pod<'_>) -> io::Result<()> {
         let via = match route.via.as_str() {
             "" => None,
-            text => Some(text.parse().map_err(|_| invalid(format!("gateway {text:?} is no address")))?),
+            text => Some(ip(text)?),
         };
-        let to = RouteTo { destination: net(&route.destination)?, via, mtu: route.mtu };
         let links = self.links(route.place, pod).await?;
-        let index = links.need(&route.link).await?.header.index;
-        links.ensure_route(index, &to).await
+        let link = match route.link.as_str() {
+            "" => None,
+            name => Some(links.need(name).await?.header.index),
+        };
+        let node = route.place == Place::Node;
+        links.ensure_route(&RouteTo { destination: net(&route.destination)?, via, link, mtu: route.mtu, node }).await
+    }
+
+    async fn keep_routes(&self, kept: &KeptRoutes) -> io::Result<()> {
+        let within = kept.within.iter().map(|text| net(text)).collect::<io::Result<Vec<_>>>()?;
+        let stay = kept.destinations.iter().map(|text| Ok(net(text)?.trunc())).collect::<io::Result<Vec<_>>>()?;
+        let goes = |to: &IpNet| within.iter().any(|range| range.contains(to)) && !stay.contains(to);
+        self.node.delete_routes(goes).await
+    }
+
+    async fn vxlan(&self, vxlan: &Vxlan) -> io::Result<()> {
+        let tunnel = Tunnel {
+            name: &vxlan.name,
+            vni: vxlan.vni,
+            port: vxlan.port,
+            local: ip(&vxlan.local)?,
+            mtu: vxlan.mtu,
+            mac: mac(&vxlan.mac)?,
+            addresses: vxlan.addresses.iter().map(|text| net(text)).collect::<io::Result<_>>()?,
+        };
+        self.node.ensure_vxlan(&tunnel).await
+    }
+
+    async fn keep_peers(&self, kept: &KeptPeers) -> io::Result<()> {
+        let addresses = kept.addresses.iter().map(|text| ip(text)).collect::<io::Result<Vec<_>>>()?;
+        self.node.keep_tunnel_peers(&kept.link, &addresses).await
     }
 
     async fn sysctl(&self, sysctl: &Sysctl, pod: &Pod<'_>) -> io::Result<()> {
@@ -171,6 +222,15 @@ fn invalid(why: impl ToString) -> io::Error {
 
 fn net(text: &str) -> io::Result<IpNet> {
     text.parse().map_err(|_| invalid(format!("{text:?} is no address with a prefix length")))
+}
+
+fn ip(text: &str) -> io::Result<IpAddr> {
+    text.parse().map_err(|_| invalid(format!("{text:?} is no address")))
+}
+
+fn end(peer: &TunnelPeer) -> io::Result<End> {
+    let mac = mac(&peer.mac)?.ok_or_else(|| invalid("the peer of a tunnel has no MAC address"))?;
+    Ok(End { address: ip(&peer.address)?, mac, remote: ip(&peer.remote)? })
 }
 
 fn mac(text: &str) -> io::Result<Option<[u8; 6]>> {

@@ -26,7 +26,7 @@ pub struct Leavings<'a> {
     pub node_netns: Option<&'a Path>,
 }
 
-/// Removes links, tables, namespaces and records. Nothing of ours may be running.
+/// Removes links, routes, tables, namespaces and records. Nothing of ours may be running.
 pub async fn clean(leavings: &Leavings<'_>) -> Result<(), NetError> {
     let executor = Executor::open(leavings.node_netns.map(Path::to_owned)).await.map_err(|e| failed("netlink", e))?;
     let ours = |name: &String, prefixes: &[String]| prefixes.iter().any(|p| !p.is_empty() && name.starts_with(p));
@@ -35,6 +35,7 @@ pub async fn clean(leavings: &Leavings<'_>) -> Result<(), NetError> {
             executor.node().delete(&link).await.map_err(|e| failed(&format!("delete link {link}"), e))?;
         }
     }
+    executor.node().delete_routes(|_| true).await.map_err(|e| failed("delete routes", e))?;
     for (family, name) in tables(leavings.node_netns).await.map_err(|e| failed("list tables", e))? {
         if ours(&name, leavings.tables) {
             let delete = json!({"nftables": [{"delete": {"table": {"family": family, "name": name}}}]});

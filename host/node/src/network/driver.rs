@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gantry_plugin::family::network::{Attached, NodeInfo, Operation};
+use gantry_plugin::family::network::{Attached, NodeInfo, Operation, PeerDelta};
 use gantry_plugin::family::{Error as Refusal, ErrorCode};
 use gantry_plugin::{Fault, Network};
 use tracing::warn;
@@ -17,6 +17,7 @@ pub struct Driver {
     name: String,
     node: NodeInfo,
     leases: Arc<Leases>,
+    instance: u64,
 }
 
 /// What an `add` gave.
@@ -52,7 +53,17 @@ impl From<Error> for NetError {
 impl Driver {
     /// Of a plugin that knows nothing yet.
     pub fn new(plugin: Box<dyn Network>, name: &str, node: NodeInfo, leases: Arc<Leases>) -> Self {
-        Self { plugin, name: name.to_owned(), node, leases }
+        Self { plugin, name: name.to_owned(), node, leases, instance: 0 }
+    }
+
+    /// Which instance of the plugin this is: another number, and it knows nothing that the last one was told.
+    pub fn instance(&self) -> u64 {
+        self.instance
+    }
+
+    /// The node's place in the cluster.
+    pub fn place(&mut self) -> &mut NodeInfo {
+        &mut self.node
     }
 
     /// Makes the plugin know what the records say, ports too. Returns the plans of those who are connected.
@@ -60,6 +71,7 @@ impl Driver {
         // Whoever has a plan that ends it holds nothing in the plugin's eyes any more.
         let entries: Vec<_> = self.leases.all().into_iter().filter(|entry| entry.ending.is_none()).collect();
         let leases = entries.iter().flat_map(|entry| entry.record.leases()).collect();
+        self.instance += 1;
         self.plugin
             .reset(self.node.clone(), leases)
             .await
@@ -88,6 +100,14 @@ impl Driver {
     /// What the node needs. Part of starting up.
     pub async fn node(&mut self) -> Result<Vec<Operation>, NetError> {
         self.plugin.node().await.map_err(|f| unavailable(&f))?.map_err(|e| self.refused(e))
+    }
+
+    /// What leads to other nodes.
+    pub async fn peers(&mut self, full: bool, deltas: Vec<PeerDelta>) -> Result<Vec<Operation>, Error> {
+        match self.plugin.peers(full, deltas).await {
+            Ok(answer) => Ok(answer.map_err(|e| self.refused(e))?),
+            Err(fault) => Err(self.gave_up(fault).await),
+        }
     }
 
     /// Connects a sandbox.

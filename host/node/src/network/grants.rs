@@ -1,7 +1,7 @@
 //! What a plugin's plans may touch. A plan is checked as a whole before any of it is applied.
 
 use gantry_plugin::Effective;
-use gantry_plugin::family::network::{Operation, Place};
+use gantry_plugin::family::network::{Operation, Place, Route};
 use serde_json::Value;
 
 use super::NetError;
@@ -58,7 +58,15 @@ impl Permits {
             }
             Operation::EnsureAddress(address) => self.link_at(address.place, &address.link),
             // A route of the node may leave by any of its links: that is how nodes reach each other.
+            Operation::EnsureRoute(Route { place: Place::Node, link, via, .. }) if link.is_empty() => {
+                if via.is_empty() { Err("it names neither a link nor a gateway".to_owned()) } else { Ok(()) }
+            }
             Operation::EnsureRoute(route) => link_name(&route.link),
+            // Only what such plans made goes.
+            Operation::DeleteRoute(_) | Operation::KeepRoutes(_) => Ok(()),
+            Operation::EnsureVxlan(vxlan) => self.link(&vxlan.name),
+            Operation::EnsureTunnelPeer(peer) | Operation::DeleteTunnelPeer(peer) => self.link(&peer.link),
+            Operation::KeepTunnelPeers(kept) => self.link(&kept.link),
             Operation::LinkUp((place, link)) => self.link_at(*place, link),
             Operation::SetSysctl(sysctl) => sysctl_name(&sysctl.name),
             Operation::DeleteLink(link) => self.link(link),
@@ -109,7 +117,16 @@ pub fn describe(operation: &Operation) -> String {
         Operation::EnsureBridge(bridge) => format!("ensure-bridge {}", bridge.name),
         Operation::EnsureVeth(veth) => format!("ensure-veth {}", veth.node_end),
         Operation::EnsureAddress(address) => format!("ensure-address {} on {}", address.cidr, address.link),
-        Operation::EnsureRoute(route) => format!("ensure-route {} by {}", route.destination, route.link),
+        Operation::EnsureRoute(route) => match route.link.as_str() {
+            "" => format!("ensure-route {} by {}", route.destination, route.via),
+            link => format!("ensure-route {} by {link}", route.destination),
+        },
+        Operation::EnsureVxlan(vxlan) => format!("ensure-vxlan {}", vxlan.name),
+        Operation::EnsureTunnelPeer(peer) => format!("ensure-tunnel-peer {} of {}", peer.remote, peer.link),
+        Operation::DeleteTunnelPeer(peer) => format!("delete-tunnel-peer {} of {}", peer.remote, peer.link),
+        Operation::KeepTunnelPeers(kept) => format!("keep-tunnel-peers of {}", kept.link),
+        Operation::DeleteRoute(to) => format!("delete-route {to}"),
+        Operation::KeepRoutes(kept) => format!("keep-routes within {}", kept.within.join(", ")),
         Operation::LinkUp((_, link)) => format!("link-up {link}"),
         Operation::SetSysctl(sysctl) => format!("set-sysctl {}", sysctl.name),
         Operation::DeleteLink(link) => format!("delete-link {link}"),

@@ -12,15 +12,14 @@ use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, Add
 use rtnetlink::packet_route::link::{
     InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
-use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteMetric, RouteScope};
-use rtnetlink::{LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
+use rtnetlink::{LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec};
 
 use super::netns::within;
 
 /// An open netlink socket. It belongs to its namespace, whichever thread uses it.
 #[derive(Clone)]
 pub struct Links {
-    handle: rtnetlink::Handle,
+    pub(super) handle: rtnetlink::Handle,
 }
 
 /// A pair as it is to be.
@@ -39,16 +38,6 @@ pub struct Pair<'a> {
     pub mtu: u32,
     /// The pod's end's.
     pub mac: Option<[u8; 6]>,
-}
-
-/// A route as it is to be.
-pub struct RouteTo {
-    /// Where to.
-    pub destination: IpNet,
-    /// Through whom; `None`: on link.
-    pub via: Option<IpAddr>,
-    /// 0: the link's.
-    pub mtu: u32,
 }
 
 impl Links {
@@ -88,6 +77,19 @@ impl Links {
         Ok(links.iter().filter_map(|link| name_of(link).map(str::to_owned)).collect())
     }
 
+    /// The largest packet that the link with this address carries, in bytes; `None`: no link has it, or only packets to
+    /// this node itself leave by it.
+    pub async fn mtu_at(&self, address: IpAddr) -> io::Result<Option<u32>> {
+        let all: Vec<AddressMessage> = self.handle.address().get().execute().try_collect().await.map_err(to_io)?;
+        let Some(found) = all.iter().find(|one| net_of(one).is_some_and(|net| net.addr() == address)) else {
+            return Ok(None);
+        };
+        let index = found.header.index;
+        let link = self.handle.link().get().match_index(index).execute().try_next().await.map_err(to_io)?;
+        let outward = link.filter(|link| !link.header.flags.contains(LinkFlags::Loopback));
+        Ok(outward.as_ref().and_then(mtu_of))
+    }
+
     /// Brings a link up.
     pub async fn up(&self, name: &str) -> io::Result<()> {
         let link = self.need(name).await?;
@@ -118,6 +120,11 @@ impl Links {
             let message = LinkUnspec::new_with_index(index).up();
             self.change(if mtu == 0 { message } else { message.mtu(mtu) }.build()).await?;
         }
+        self.only_addresses(index, addresses).await
+    }
+
+    /// These addresses of a link, and no others that reach beyond it.
+    pub(super) async fn only_addresses(&self, index: u32, addresses: &[IpNet]) -> io::Result<()> {
         for old in self.addresses(index).await? {
             let global = old.header.scope == AddressScope::Universe;
             if global && net_of(&old).is_some_and(|net| !addresses.contains(&net)) {
@@ -183,7 +190,7 @@ impl Links {
         self.need(pair.node_end).await
     }
 
-    async fn correct(&self, link: &LinkMessage, mtu: u32, mac: Option<[u8; 6]>) -> io::Result<()> {
+    pub(super) async fn correct(&self, link: &LinkMessage, mtu: u32, mac: Option<[u8; 6]>) -> io::Result<()> {
         let index = link.header.index;
         if let Some(mac) = mac.filter(|mac| mac_of(link) != Some(mac.as_slice())) {
             self.change(LinkUnspec::new_with_index(index).address(mac.to_vec()).build()).await?;
@@ -208,7 +215,7 @@ impl Links {
         if is_up(node) { Ok(()) } else { self.change(LinkUnspec::new_with_index(index).up().build()).await }
     }
 
-    async fn change(&self, message: LinkMessage) -> io::Result<()> {
+    pub(super) async fn change(&self, message: LinkMessage) -> io::Result<()> {
         self.handle.link().change(message).execute().await.map_err(to_io)
     }
 
@@ -234,52 +241,16 @@ impl Links {
         }
         request.execute().await.map_err(to_io)
     }
-
-    /// A route by a link. The kernel itself leaves one that is right alone.
-    pub async fn ensure_route(&self, index: u32, route: &RouteTo) -> io::Result<()> {
-        let message = route_message(index, route)?;
-        self.handle.route().add(message).replace().execute().await.map_err(to_io)
-    }
 }
 
-fn route_message(index: u32, route: &RouteTo) -> io::Result<RouteMessage> {
-    let mixed = || io::Error::other("destination and gateway are of two address families");
-    let mut message = match (route.destination, route.via) {
-        (IpNet::V4(to), None) => RouteMessageBuilder::<std::net::Ipv4Addr>::new()
-            .destination_prefix(to.network(), to.prefix_len())
-            .scope(RouteScope::Link)
-            .output_interface(index)
-            .build(),
-        (IpNet::V4(to), Some(IpAddr::V4(via))) => RouteMessageBuilder::<std::net::Ipv4Addr>::new()
-            .destination_prefix(to.network(), to.prefix_len())
-            .gateway(via)
-            .output_interface(index)
-            .build(),
-        (IpNet::V6(to), None) => RouteMessageBuilder::<std::net::Ipv6Addr>::new()
-            .destination_prefix(to.network(), to.prefix_len())
-            .output_interface(index)
-            .build(),
-        (IpNet::V6(to), Some(IpAddr::V6(via))) => RouteMessageBuilder::<std::net::Ipv6Addr>::new()
-            .destination_prefix(to.network(), to.prefix_len())
-            .gateway(via)
-            .output_interface(index)
-            .build(),
-        _ => return Err(mixed()),
-    };
-    if route.mtu != 0 {
-        message.attributes.push(RouteAttribute::Metrics(vec![RouteMetric::Mtu(route.mtu)]));
-    }
-    Ok(message)
-}
-
-fn to_io(error: rtnetlink::Error) -> io::Error {
+pub(super) fn to_io(error: rtnetlink::Error) -> io::Error {
     match error {
         rtnetlink::Error::NetlinkError(message) => message.to_io(),
         other => io::Error::other(other.to_string()),
     }
 }
 
-fn is_up(link: &LinkMessage) -> bool {
+pub(super) fn is_up(link: &LinkMessage) -> bool {
     link.header.flags.contains(LinkFlags::Up)
 }
 
@@ -287,7 +258,7 @@ fn name_of(link: &LinkMessage) -> Option<&str> {
     link.attributes.iter().find_map(|a| if let LinkAttribute::IfName(name) = a { Some(name.as_str()) } else { None })
 }
 
-fn mtu_of(link: &LinkMessage) -> Option<u32> {
+pub(super) fn mtu_of(link: &LinkMessage) -> Option<u32> {
     link.attributes.iter().find_map(|a| if let LinkAttribute::Mtu(mtu) = a { Some(*mtu) } else { None })
 }
 
@@ -303,11 +274,11 @@ fn peer_of(link: &LinkMessage) -> Option<u32> {
     link.attributes.iter().find_map(|a| if let LinkAttribute::Link(peer) = a { Some(*peer) } else { None })
 }
 
-fn infos_of(link: &LinkMessage) -> impl Iterator<Item = &LinkInfo> {
+pub(super) fn infos_of(link: &LinkMessage) -> impl Iterator<Item = &LinkInfo> {
     link.attributes.iter().flat_map(|a| if let LinkAttribute::LinkInfo(infos) = a { infos.as_slice() } else { &[] })
 }
 
-fn kind_of(link: &LinkMessage) -> Option<&InfoKind> {
+pub(super) fn kind_of(link: &LinkMessage) -> Option<&InfoKind> {
     infos_of(link).find_map(|info| if let LinkInfo::Kind(kind) = info { Some(kind) } else { None })
 }
 

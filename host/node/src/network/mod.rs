@@ -12,7 +12,10 @@ mod grants;
 mod leases;
 mod links;
 pub mod netns;
+mod peers;
 mod plugged;
+mod routes;
+mod tunnels;
 
 pub use absent::Absent;
 pub(crate) use apply::Executor;

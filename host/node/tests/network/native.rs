@@ -1,17 +1,16 @@
-//! The stock bridge plugin compiled into the test, behind the trait that a WASM component has, with faults on request.
+//! A stock plugin compiled into the test, behind the trait that a WASM component has, with faults on request.
 
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use gantry_plugin::family::network::{
-    Address, Attached, Attachment, Bridge, Detached, Flow, Lease, NodeInfo, Operation, Place, PortMapping, Protocol,
-    Route, Sysctl, Veth,
+    Address, Attached, Attachment, Bridge, Detached, Flow, KeptPeers, KeptRoutes, Lease, NodeInfo, Operation, Peer,
+    PeerDelta, Place, PortMapping, Protocol, Route, Sysctl, TunnelPeer, Veth, Vxlan,
 };
 use gantry_plugin::family::{Error, ErrorCode, RetryHint};
 use gantry_plugin::{Call, Fault, Finding, Network};
 use gantry_sdk::network as sdk;
-use network_bridge::BridgeNetwork;
-use sdk::Network as _;
+use sdk::Network as Plugin;
 
 /// What is to go wrong.
 #[derive(Default)]
@@ -29,14 +28,14 @@ pub struct Trouble {
 }
 
 /// The plugin.
-pub struct Native {
-    plugin: BridgeNetwork,
+pub struct Native<P> {
+    plugin: P,
     trouble: Arc<Mutex<Trouble>>,
 }
 
-impl Native {
+impl<P: Plugin + Send> Native<P> {
     pub fn boxed(trouble: &Arc<Mutex<Trouble>>) -> Box<dyn Network> {
-        Box::new(Self { plugin: BridgeNetwork::default(), trouble: Arc::clone(trouble) })
+        Box::new(Self { plugin: P::default(), trouble: Arc::clone(trouble) })
     }
 
     fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
@@ -45,15 +44,16 @@ impl Native {
 }
 
 #[async_trait]
-impl Network for Native {
+impl<P: Plugin + Send> Network for Native<P> {
     async fn reset(&mut self, node: NodeInfo, leases: Vec<Lease>) -> Call<Result<(), Error>> {
         self.trouble().resets += 1;
-        self.plugin = BridgeNetwork::default();
+        self.plugin = P::default();
         let node = sdk::NodeInfo {
             name: node.name,
             pod_ranges: node.pod_ranges,
             cluster_ranges: node.cluster_ranges,
             addresses: node.addresses,
+            mtu: node.mtu,
         };
         let leases = leases.into_iter().map(|l| sdk::Lease { address: l.address, sandbox: l.sandbox }).collect();
         let configured = self.plugin.configure(gantry_sdk::Config::from_text("{}"), node);
@@ -65,11 +65,22 @@ impl Network for Native {
         Ok(self.plugin.node().map(|p| plan(&first, p)).map_err(error))
     }
 
+    async fn peers(&mut self, full: bool, deltas: Vec<PeerDelta>) -> Call<Result<Vec<Operation>, Error>> {
+        let delta = |delta| match delta {
+            PeerDelta::PeerSet(Peer { name, pod_ranges, addresses }) => {
+                sdk::PeerDelta::PeerSet(sdk::Peer { name, pod_ranges, addresses })
+            }
+            PeerDelta::PeerGone(name) => sdk::PeerDelta::PeerGone(name),
+        };
+        let got = self.plugin.peers(full, deltas.into_iter().map(delta).collect());
+        Ok(got.map(|p| plan(&[], p)).map_err(error))
+    }
+
     async fn add(&mut self, sandboxes: Vec<Attachment>) -> Call<Vec<Result<Attached, Error>>> {
         if self.trouble().traps > 0 && !sandboxes.is_empty() {
             self.trouble().traps -= 1;
             // Whatever it knew is gone, as a trapped instance is.
-            self.plugin = BridgeNetwork::default();
+            self.plugin = P::default();
             let finding = Finding::Trap { message: "unreachable".into(), backtrace: String::new(), log: vec![] };
             return Err(Fault { plugin: "bridge".into(), version: "1".into(), call: "network.add".into(), finding });
         }
@@ -135,6 +146,10 @@ fn plan(first: &[Operation], plan: Vec<sdk::Operation>) -> Vec<Operation> {
     first.iter().cloned().chain(plan.into_iter().map(operation)).collect()
 }
 
+fn tunnel_peer(peer: sdk::TunnelPeer) -> TunnelPeer {
+    TunnelPeer { link: peer.link, address: peer.address, mac: peer.mac, remote: peer.remote }
+}
+
 fn flow(flow: sdk::Flow) -> Flow {
     Flow { protocol: flow.protocol, address: flow.address, port: flow.port, backend: flow.backend }
 }
@@ -164,6 +179,20 @@ fn operation(operation: sdk::Operation) -> Operation {
         }),
         Sdk::LinkUp((at, link)) => Operation::LinkUp((place(at), link)),
         Sdk::SetSysctl(s) => Operation::SetSysctl(Sysctl { place: place(s.place), name: s.name, value: s.value }),
+        Sdk::EnsureVxlan(v) => Operation::EnsureVxlan(Vxlan {
+            name: v.name,
+            vni: v.vni,
+            port: v.port,
+            local: v.local,
+            mtu: v.mtu,
+            mac: v.mac,
+            addresses: v.addresses,
+        }),
+        Sdk::EnsureTunnelPeer(p) => Operation::EnsureTunnelPeer(tunnel_peer(p)),
+        Sdk::DeleteTunnelPeer(p) => Operation::DeleteTunnelPeer(tunnel_peer(p)),
+        Sdk::KeepTunnelPeers(k) => Operation::KeepTunnelPeers(KeptPeers { link: k.link, addresses: k.addresses }),
+        Sdk::DeleteRoute(to) => Operation::DeleteRoute(to),
+        Sdk::KeepRoutes(k) => Operation::KeepRoutes(KeptRoutes { within: k.within, destinations: k.destinations }),
         Sdk::DeleteLink(link) => Operation::DeleteLink(link),
         Sdk::Nftables(text) => Operation::Nftables(text),
         Sdk::ForgetFlows(flows) => Operation::ForgetFlows(flows.into_iter().map(flow).collect()),

@@ -1,18 +1,19 @@
 //! A node that is a network namespace of its own, with somebody outside.
 
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gantry_node::network::netns::{Namespaces, within};
+use gantry_model::Status;
+use gantry_node::cluster::{PodEvent, PodFeed};
+use gantry_node::network::netns::Namespaces;
 use gantry_node::network::{Options, Plugged, PodNetwork, PortMapping, Protocol, SandboxNet};
 use gantry_plugin::family::network::NodeInfo;
 use gantry_plugin::{Effective, Grants};
+use network_bridge::BridgeNetwork;
 
 use crate::native::{Native, Trouble};
+use crate::sockets::run;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,10 +40,10 @@ impl World {
         let world = Self { dir, places, node, outside, trouble: Arc::default(), range: "10.64.1.0/24".into() };
         let peer = format!("ip link add out0 type veth peer name eth0 netns {}", world.outside.display());
         for line in ["ip link set lo up", &peer, &format!("ip addr add {NODE}/24 dev out0"), "ip link set out0 up"] {
-            world.run(&world.node, line).await;
+            run(&world.node, line).await;
         }
         for line in ["ip link set lo up", &format!("ip addr add {OUTSIDE}/24 dev eth0"), "ip link set eth0 up"] {
-            world.run(&world.outside, line).await;
+            run(&world.outside, line).await;
         }
         world
     }
@@ -69,12 +70,14 @@ impl World {
             pod_ranges: vec![self.range.clone()],
             cluster_ranges: vec!["10.64.0.0/16".into()],
             addresses: vec![NODE.into()],
+            mtu: 0,
         };
         Plugged::start(Options {
-            plugin: Native::boxed(&self.trouble),
+            plugin: Native::<BridgeNetwork>::boxed(&self.trouble),
             plugin_name: "bridge".into(),
             grants,
             node,
+            nodes: Box::new(Silence),
             data_dir: self.data(),
             netns_dir: self.pods(),
             node_netns: Some(self.node.clone()),
@@ -82,24 +85,11 @@ impl World {
         .await
     }
 
-    /// Runs a program in a namespace and gives what it says.
-    pub async fn run(&self, place: &Path, line: &str) -> String {
-        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        let text = line.to_owned();
-        within(Some(place), move || {
-            let output = Command::new(&words[0]).args(&words[1..]).output()?;
-            assert!(output.status.success(), "{text}: {}", String::from_utf8_lossy(&output.stderr));
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        })
-        .await
-        .unwrap()
-    }
-
     /// Everything that a sandbox may leave on the node.
     pub async fn traces(&self) -> String {
         let mut all = String::new();
         for line in ["ip -br link", "ip -br -4 addr", "ip route", "nft list ruleset"] {
-            all += &self.run(&self.node, line).await;
+            all += &run(&self.node, line).await;
         }
         for dir in [self.pods(), self.data().join("network/sandboxes")] {
             let mut names: Vec<_> = std::fs::read_dir(dir).into_iter().flatten().map(|e| e.unwrap().path()).collect();
@@ -109,41 +99,6 @@ impl World {
         // A bridge without ports is down, and one with ports up.
         let all = all.replace(" linkdown", "");
         all.lines().filter(|line| !line.starts_with("gtr0")).map(str::trim_end).collect::<Vec<_>>().join("\n")
-    }
-
-    /// A server in a namespace that says to each client which address it sees it by, then echoes.
-    pub async fn serve(&self, place: &Path, port: u16) {
-        let listener = within(Some(place), move || TcpListener::bind(("0.0.0.0", port))).await.unwrap();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { return };
-                std::thread::spawn(move || -> io::Result<()> {
-                    writeln!(stream, "{}", stream.peer_addr()?.ip())?;
-                    io::copy(&mut stream.try_clone()?, &mut stream).map(drop)
-                });
-            }
-        });
-    }
-
-    /// Connects from a namespace, and gives what the server sees.
-    pub async fn connect(&self, place: &Path, to: impl ToString, port: u16) -> io::Result<(TcpStream, IpAddr)> {
-        let to = SocketAddr::new(to.to_string().parse().unwrap(), port);
-        within(Some(place), move || {
-            let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            let text = line(&mut stream)?;
-            Ok((stream, text.parse().map_err(io::Error::other)?))
-        })
-        .await
-    }
-
-    /// Whom the server sees.
-    pub async fn seen(&self, place: &Path, to: impl ToString, port: u16) -> String {
-        let to = to.to_string();
-        match self.connect(place, &to, port).await {
-            Ok((_, address)) => address.to_string(),
-            Err(error) => format!("{to}:{port}: {error}"),
-        }
     }
 }
 
@@ -157,22 +112,20 @@ impl Drop for World {
     }
 }
 
-pub fn line(stream: &mut TcpStream) -> io::Result<String> {
-    let mut text = String::new();
-    let mut byte = [0];
-    loop {
-        stream.read_exact(&mut byte)?;
-        match byte[0] {
-            b'\n' => return Ok(text),
-            other => text.push(other.into()),
-        }
+/// A cluster whose nodes nobody tells of.
+struct Silence;
+
+#[async_trait::async_trait]
+impl PodFeed for Silence {
+    async fn next(&mut self) -> Result<Vec<PodEvent>, Status> {
+        std::future::pending().await
     }
 }
 
 pub fn grants(plans: &[&str]) -> Effective {
     let grants = Grants {
         plans: plans.iter().map(|p| (*p).to_owned()).collect(),
-        links: vec!["gtr".into()],
+        links: vec!["gtr".into(), "gtx".into()],
         tables: vec!["gantry-bridge".into()],
         ..Grants::default()
     };

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::lengths;
 use super::worlds::Network as World;
-use crate::family::network::{Attached, Attachment, Detached, Lease, NodeInfo, Operation};
+use crate::family::network::{Attached, Attachment, Detached, Lease, NodeInfo, Operation, PeerDelta};
 use crate::family::{Call, Error, Network};
 use crate::instance::{Recipe, Slot, call};
 
@@ -54,6 +54,15 @@ impl Network for NetworkInstance {
         const NAME: &str = "network.node";
         let slot = &mut self.slot;
         let answer = call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_node(store))?;
+        self.planned(NAME, answer.iter().map(Vec::len))?;
+        Ok(answer)
+    }
+
+    async fn peers(&mut self, full: bool, deltas: Vec<PeerDelta>) -> Call<Result<Vec<Operation>, Error>> {
+        const NAME: &str = "network.peers";
+        let slot = &mut self.slot;
+        let answer =
+            call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_peers(store, full, &deltas))?;
         self.planned(NAME, answer.iter().map(Vec::len))?;
         Ok(answer)
     }

@@ -16,7 +16,13 @@ async fn node(grants: &str) -> (Bench, Loaded) {
 }
 
 fn info() -> NodeInfo {
-    NodeInfo { name: "n".into(), pod_ranges: vec!["10.0.0.0/24".into()], cluster_ranges: vec![], addresses: vec![] }
+    NodeInfo {
+        name: "n".into(),
+        pod_ranges: vec!["10.0.0.0/24".into()],
+        cluster_ranges: vec![],
+        addresses: vec![],
+        mtu: 0,
+    }
 }
 
 fn sandbox(pod: &str) -> Attachment {

@@ -1,14 +1,34 @@
 use super::misspelt;
-use crate::network::{Attached, Attachment, NodeInfo, PortMapping, Protocol};
+use crate::network::{Attached, Attachment, NodeInfo, Peer, PeerDelta, PortMapping, Protocol};
 use crate::{Config, Network};
 
 /// Networks: an address belongs to one sandbox at a time, over repeats and restarts; a repeat gives the same plan;
-/// letting go is always possible. `node` is `suite::node()`, or one of the author's.
+/// letting go is always possible; what is told of other nodes again changes nothing. `node` is `suite::node()`, or one of the author's.
 pub fn network<N: Network>(config: &Config, node: &NodeInfo) {
     let refused = N::default().configure(misspelt(config), node.clone());
     assert!(refused.is_err(), "an unknown key of the configuration is refused");
     let (a, b) = shares::<N>(config, node);
     restarts::<N>(config, node, &a, &b);
+    reaches::<N>(config, node);
+}
+
+/// Another node comes and goes.
+fn reaches<N: Network>(config: &Config, node: &NodeInfo) {
+    let mut plugin = started::<N>(config, node, &[]);
+    plugin.node().expect("says what the node needs");
+    let peer =
+        Peer { name: "another".into(), pod_ranges: vec!["10.64.77.0/24".into()], addresses: vec!["192.0.2.77".into()] };
+    let set = || vec![PeerDelta::PeerSet(peer.clone())];
+    let first = plugin.peers(true, set()).expect("takes all nodes");
+    assert_eq!(
+        plugin.peers(true, set()).expect("takes all nodes again"),
+        first,
+        "everything told again, the same plan"
+    );
+    assert_eq!(plugin.peers(false, set()).expect("takes a node again"), [], "what is known changes nothing");
+    plugin.peers(false, vec![PeerDelta::PeerGone("another".into())]).expect("lets a node go");
+    let unknown = vec![PeerDelta::PeerGone("never seen".into())];
+    assert_eq!(plugin.peers(false, unknown).expect("lets an unknown node go"), [], "nobody went");
 }
 
 /// Two sandboxes side by side, one with a host port.
@@ -80,5 +100,6 @@ pub fn node() -> NodeInfo {
         pod_ranges: vec!["10.64.1.0/24".into()],
         cluster_ranges: vec!["10.64.0.0/16".into()],
         addresses: vec!["192.0.2.1".into()],
+        mtu: 1500,
     }
 }

@@ -1,11 +1,12 @@
-//! The plugin.
+//! Pods of one node.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use gantry_sdk::network::{
-    Address, Attached, Attachment, Bridge, Detached, Lease, Network, NodeInfo, Operation, Place, Route, Sysctl, Veth,
+    Address, Attached, Attachment, Bridge, Detached, KeptRoutes, Lease, NodeInfo, Operation, Place, Route, Sysctl, Veth,
 };
-use gantry_sdk::{Config, Error, Result};
+use gantry_sdk::{Error, Result};
 use ipnet::IpNet;
 
 use crate::addresses::Addresses;
@@ -17,37 +18,56 @@ use crate::rules::{self, Family};
 /// The link inside a pod.
 const POD_END: &str = "eth0";
 
+/// The link of the tunnel between nodes, for networks that have one.
+pub const TUNNEL: &str = "gtx0";
+
 /// Pods of one node on a bridge.
 #[derive(Default)]
-pub struct BridgeNetwork {
+pub struct Pods {
     options: Options,
+    mtu: u32,
     ranges: Vec<IpNet>,
     cluster: Vec<IpNet>,
     addresses: Addresses,
     ports: Ports,
 }
 
-impl Network for BridgeNetwork {
-    fn configure(&mut self, config: Config, node: NodeInfo) -> Result<()> {
-        self.options = config.parse()?;
-        self.options.check()?;
-        self.ranges = nets(&node.pod_ranges, "pod range")?;
-        if self.ranges.is_empty() {
+impl Pods {
+    /// Of this node, whose packets grow by so many bytes on their way to other nodes.
+    pub fn new(options: Options, node: &NodeInfo, overhead: u32) -> Result<Self> {
+        options.check()?;
+        let ranges = nets(&node.pod_ranges, "pod range")?;
+        if ranges.is_empty() {
             return Err(Error::invalid(format!("node {} has no pod range: its pods can't get addresses", node.name)));
         }
-        self.cluster = nets(&node.cluster_ranges, "cluster range")?;
-        self.cluster.extend(
-            self.ranges
-                .iter()
-                .filter(|range| !self.cluster.iter().any(|net| net.contains(*range)))
-                .copied()
-                .collect::<Vec<_>>(),
-        );
-        self.addresses = Addresses::new(&self.ranges)?;
-        Ok(())
+        let mut cluster = nets(&node.cluster_ranges, "cluster range")?;
+        for range in &ranges {
+            if !cluster.iter().any(|net| net.contains(range)) {
+                cluster.push(*range);
+            }
+        }
+        let mtu = if options.mtu == 0 { node.mtu.saturating_sub(overhead) } else { options.mtu };
+        let addresses = Addresses::new(&ranges)?;
+        Ok(Self { options, mtu, ranges, cluster, addresses, ports: Ports::default() })
     }
 
-    fn restore(&mut self, leases: Vec<Lease>) -> Result<()> {
+    /// The largest packet of a pod, in bytes; 0: the kernel's default.
+    pub fn mtu(&self) -> u32 {
+        self.mtu
+    }
+
+    /// The node's pod ranges.
+    pub fn ranges(&self) -> &[IpNet] {
+        &self.ranges
+    }
+
+    /// Every pod of the cluster is in one of these.
+    pub fn cluster(&self) -> &[IpNet] {
+        &self.cluster
+    }
+
+    /// Leases that are in force.
+    pub fn restore(&mut self, leases: Vec<Lease>) -> Result<()> {
         for lease in leases {
             let address = lease.address.parse().map_err(|_| {
                 Error::invalid(format!("lease of sandbox {}: {:?} is no address", lease.sandbox, lease.address))
@@ -57,10 +77,11 @@ impl Network for BridgeNetwork {
         Ok(())
     }
 
-    fn node(&mut self) -> Result<Vec<Operation>> {
-        let Options { bridge, mtu, hairpin, .. } = &self.options;
-        let bridge =
-            Bridge { name: bridge.clone(), addresses: self.addresses.gateways(), mtu: *mtu, hairpin: *hairpin };
+    /// The bridge, forwarding, and the rules.
+    pub fn node(&mut self) -> Result<Vec<Operation>> {
+        let Options { bridge, hairpin, .. } = &self.options;
+        let addresses = self.addresses.gateways();
+        let bridge = Bridge { name: bridge.clone(), addresses, mtu: self.mtu, hairpin: *hairpin };
         let mut plan = vec![Operation::EnsureBridge(bridge)];
         for family in self.families() {
             plan.extend(self.sysctls(family));
@@ -70,7 +91,20 @@ impl Network for BridgeNetwork {
         Ok(plan)
     }
 
-    fn add(&mut self, sandbox: &Attachment) -> Result<Attached> {
+    /// Of the node's routes to ranges of the cluster that plans made, only these.
+    pub fn keep_routes(&self, destinations: Vec<String>) -> Operation {
+        let within = self.cluster.iter().map(ToString::to_string).collect();
+        Operation::KeepRoutes(KeptRoutes { within, destinations })
+    }
+
+    /// Makes the rules leave packets to these addresses as they are: other nodes, which know the way back.
+    pub fn untranslated(&self, addresses: &BTreeSet<IpAddr>) -> Operation {
+        let commands = self.families().into_iter().flat_map(|family| family.nodes(addresses)).collect();
+        Operation::Nftables(rules::transaction(commands))
+    }
+
+    /// Connects a sandbox; a repeat gives the same.
+    pub fn add(&mut self, sandbox: &Attachment) -> Result<Attached> {
         // Ports first: taking an address and failing on a port would leave the address taken.
         self.ports.take(&sandbox.sandbox, &sandbox.ports)?;
         let addresses = match self.addresses.take(&sandbox.sandbox) {
@@ -90,7 +124,8 @@ impl Network for BridgeNetwork {
         Ok(Attached { addresses: addresses.iter().map(ToString::to_string).collect(), leases, plan })
     }
 
-    fn del(&mut self, sandbox: &Attachment) -> Result<Detached> {
+    /// Disconnects a sandbox.
+    pub fn del(&mut self, sandbox: &Attachment) -> Result<Detached> {
         let id = &sandbox.sandbox;
         let ours = |port: &_| self.ports.owner(port).is_none_or(|owner| owner == id);
         let unpublished = rules::unpublish(&sandbox.ports, self.addresses.held(id), ours)?;
@@ -103,7 +138,8 @@ impl Network for BridgeNetwork {
         Ok(Detached { released, plan })
     }
 
-    fn gc(&mut self, alive: &[String]) -> Result<Detached> {
+    /// Releases whatever belongs to none of these.
+    pub fn gc(&mut self, alive: &[String]) -> Result<Detached> {
         let mut gone = Detached { released: Vec::new(), plan: Vec::new() };
         for sandbox in self.addresses.sandboxes().into_iter().filter(|sandbox| !alive.contains(sandbox)) {
             self.ports.release(&sandbox);
@@ -112,9 +148,7 @@ impl Network for BridgeNetwork {
         }
         Ok(gone)
     }
-}
 
-impl BridgeNetwork {
     fn families(&self) -> Vec<Family> {
         let has = |family: Family| self.ranges.iter().any(|range| Family::of(range.addr()) == family);
         [Family::V4, Family::V6].into_iter().filter(|family| has(*family)).collect()
@@ -140,7 +174,7 @@ impl BridgeNetwork {
             node_end: node_end(sandbox),
             pod_end: link.clone(),
             bridge: self.options.bridge.clone(),
-            mtu: self.options.mtu,
+            mtu: self.mtu,
             pod_mac: addresses.first().map(|a| mac(*a)).unwrap_or_default(),
         };
         let mut plan = vec![Operation::EnsureVeth(pair), Operation::LinkUp((Place::Pod, "lo".to_owned()))];
@@ -179,7 +213,7 @@ fn mac(address: IpAddr) -> String {
     format!("0a:58:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
 
-fn nets(texts: &[String], what: &str) -> Result<Vec<IpNet>> {
+pub fn nets(texts: &[String], what: &str) -> Result<Vec<IpNet>> {
     let parse =
         |text: &String| text.parse().map_err(|_| Error::invalid(format!("{what} {text:?} is not in CIDR notation")));
     texts.iter().map(parse).collect()
@@ -190,16 +224,15 @@ mod tests {
     use super::*;
     use gantry_sdk::network::{PortMapping, Protocol};
 
-    fn network() -> BridgeNetwork {
-        let mut network = BridgeNetwork::default();
+    fn network() -> Pods {
         let node = NodeInfo {
             name: "n1".into(),
             pod_ranges: vec!["10.64.1.0/24".into()],
             cluster_ranges: vec!["10.64.0.0/16".into()],
             addresses: vec!["192.0.2.1".into()],
+            mtu: 1500,
         };
-        network.configure(Config::from_text("{}"), node).unwrap();
-        network
+        Pods::new(Options::default(), &node, 50).unwrap()
     }
 
     fn sandbox(name: &str, ports: &[u16]) -> Attachment {
@@ -258,16 +291,29 @@ mod tests {
             pod_ranges: vec![range.into()],
             cluster_ranges: vec![],
             addresses: vec![],
+            mtu: 0,
         };
-        for (config, range, word) in [
-            ("{\"brigde\": \"x\"}", "10.0.0.0/24", "brigde"),
-            ("{\"bridge\": \"a-name-that-is-too-long\"}", "10.0.0.0/24", "link"),
-            ("{\"mtu\": 12}", "10.0.0.0/24", "mtu"),
-            ("{}", "10.0.0.0/31", "too small"),
-            ("{}", "ten", "CIDR"),
+        for (options, range, word) in [
+            (Options { bridge: "a-name-that-is-too-long".into(), ..Options::default() }, "10.0.0.0/24", "link"),
+            (Options { mtu: 12, ..Options::default() }, "10.0.0.0/24", "mtu"),
+            (Options::default(), "10.0.0.0/31", "too small"),
+            (Options::default(), "ten", "CIDR"),
         ] {
-            let error = BridgeNetwork::default().configure(Config::from_text(config), node(range)).unwrap_err();
-            assert!(error.message.contains(word), "{config}: {}", error.message);
+            let error = Pods::new(options.clone(), &node(range), 0).err().unwrap();
+            assert!(error.message.contains(word), "{options:?}: {}", error.message);
         }
+    }
+
+    #[test]
+    fn packets_leave_room_for_what_they_grow_by() {
+        let mtu_of = |network: &mut Pods| {
+            let Some(Operation::EnsureBridge(bridge)) = network.node().unwrap().into_iter().next() else { panic!() };
+            let Some(Operation::EnsureVeth(veth)) = network.add(&sandbox("a", &[])).unwrap().plan.into_iter().next()
+            else {
+                panic!()
+            };
+            (bridge.mtu, veth.mtu)
+        };
+        assert_eq!(mtu_of(&mut network()), (1450, 1450));
     }
 }

@@ -3,13 +3,13 @@
 use gantry_sdk::{Error, Result};
 use serde::Deserialize;
 
-/// The plugin's configuration.
+/// Configuration that every stock network has. A network with options of its own flattens this into them.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Options {
     /// The bridge's name.
     pub bridge: String,
-    /// Of the bridge and the pods' links, in bytes; 0: the kernel's default.
+    /// Of the bridge and the pods' links, in bytes; 0: as large as the node's own link lets through.
     pub mtu: u32,
     /// Whether packets that leave the cluster get the node's address.
     pub masquerade: bool,

@@ -5,6 +5,8 @@
 //! namespace, record gone. A crash between any two steps leaves a record that tells the next start what to finish.
 //! What a plugin has let go of is given to nobody before the record of the one who had it is gone.
 
+mod lead;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,16 +17,18 @@ use futures::StreamExt;
 use gantry_plugin::family::network::NodeInfo;
 use gantry_plugin::{Effective, Network};
 use tokio::sync::{Notify, OnceCell};
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tracing::warn;
 
-use super::apply::Executor;
-use super::driver::Driver;
-use super::grants::Permits;
-use super::leases::{Leases, Record, State};
-use super::netns::Namespaces;
-use super::{NetError, NetStatus, PodNetwork, SandboxNet};
+use crate::cluster::PodFeed;
 use crate::locks::Locks;
+use crate::network::apply::Executor;
+use crate::network::driver::Driver;
+use crate::network::grants::Permits;
+use crate::network::leases::{Leases, Record, State};
+use crate::network::netns::Namespaces;
+use crate::network::peers::Peers;
+use crate::network::{NetError, NetStatus, PodNetwork, SandboxNet};
 
 /// How many sandboxes are changed at once when many are.
 const AT_ONCE: usize = 8;
@@ -41,8 +45,10 @@ pub struct Options {
     pub plugin_name: String,
     /// What it may do.
     pub grants: Effective,
-    /// The node's place in the cluster.
+    /// The node's place in the cluster. The size of its packets is looked up.
     pub node: NodeInfo,
+    /// The cluster's nodes (`v1`, `nodes`).
+    pub nodes: Box<dyn PodFeed>,
     /// Where records are kept. Must outlive a restart of the machine.
     pub data_dir: PathBuf,
     /// Where the pods' namespaces are. Must not outlive one.
@@ -55,20 +61,15 @@ pub struct Options {
 pub const NETNS_DIR: &str = "/run/gantry/node/netns";
 
 /// Where a node keeps records of its sandboxes, below its data directory.
-pub(super) fn records(data_dir: &std::path::Path) -> PathBuf {
+pub(in crate::network) fn records(data_dir: &std::path::Path) -> PathBuf {
     data_dir.join("network").join("sandboxes")
 }
 
 /// Connects sandboxes with a plugin.
 pub struct Plugged {
     inner: Arc<Inner>,
-    supervisor: AbortHandle,
-}
-
-impl Drop for Plugged {
-    fn drop(&mut self) {
-        self.supervisor.abort();
-    }
+    /// They end with it.
+    _tasks: JoinSet<()>,
 }
 
 struct Inner {
@@ -84,6 +85,9 @@ struct Inner {
     /// Why it is not ready; `None`: it is.
     trouble: Mutex<Option<String>>,
     wake: Notify,
+    peers: Mutex<Peers>,
+    /// Somebody among them came, changed or went, or they must be told anew.
+    moved: Notify,
     /// Sandboxes alive according to a `gc` that came before everything was ready.
     collect: Mutex<Option<Vec<String>>>,
 }
@@ -95,6 +99,8 @@ impl Plugged {
         let leases = Arc::new(Leases::new(records(&options.data_dir)));
         let name = &options.plugin_name;
         let inner = Arc::new(Inner {
+            peers: Mutex::new(Peers::new(&options.node.name)),
+            moved: Notify::new(),
             driver: tokio::sync::Mutex::new(Driver::new(options.plugin, name, options.node, Arc::clone(&leases))),
             leases,
             loaded: OnceCell::new(),
@@ -109,8 +115,11 @@ impl Plugged {
             collect: Mutex::default(),
         });
         inner.try_start().await;
-        let supervisor = tokio::spawn(supervise(Arc::clone(&inner))).abort_handle();
-        Self { inner, supervisor }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(supervise(Arc::clone(&inner)));
+        tasks.spawn(lead::watch(Arc::clone(&inner), options.nodes));
+        tasks.spawn(lead::lead(Arc::clone(&inner)));
+        Self { inner, _tasks: tasks }
     }
 
     /// Runs to the end even if the caller stops waiting: half a change would be found by nobody before a restart.
@@ -178,9 +187,9 @@ impl Inner {
     }
 
     /// Notes an answer that shows that the plugin has lost its state for good.
-    fn noted<T>(&self, answer: Result<T, super::driver::Error>) -> Result<T, NetError> {
+    fn noted<T>(&self, answer: Result<T, crate::network::driver::Error>) -> Result<T, NetError> {
         answer.map_err(|error| {
-            if let super::driver::Error::Lost(why) = &error {
+            if let crate::network::driver::Error::Lost(why) = &error {
                 self.set_trouble(Some(why.clone()));
                 self.wake.notify_one();
             }
@@ -190,7 +199,10 @@ impl Inner {
 
     async fn try_start(&self) {
         match self.start_up().await {
-            Ok(()) => self.set_trouble(None),
+            Ok(()) => {
+                self.set_trouble(None);
+                self.moved.notify_one();
+            }
             Err(error) => {
                 warn!(plugin = %self.plugin, %error, "the pod network could not start; it will be tried again");
                 self.set_trouble(Some(format!("the pod network could not start: {error}")));
@@ -211,6 +223,7 @@ impl Inner {
             .map_err(|error| NetError::Unavailable(format!("netlink: {error}")))?;
         let known = {
             let mut driver = self.driver.lock().await;
+            driver.place().mtu = self.packet_size(driver.place()).await;
             let known = driver.reset().await?;
             let plan = driver.node().await?;
             self.permits.check(&plan)?;
@@ -279,7 +292,7 @@ impl Inner {
     }
 
     /// Asks the plugin, until what it gives is free.
-    async fn add(&self, sandbox: &SandboxNet) -> Result<super::driver::Added, NetError> {
+    async fn add(&self, sandbox: &SandboxNet) -> Result<crate::network::driver::Added, NetError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let mut removals = self.leases.removals();

@@ -1,6 +1,7 @@
 //! nftables, in libnftables' JSON schema. Host ports are two maps per family (the address and the port that they lead
 //! to), so that a port more or less is one element more or less whatever their number.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use gantry_sdk::network::PortMapping;
@@ -10,6 +11,9 @@ use ipnet::IpNet;
 use crate::ports::Port;
 
 const TABLE: &str = "gantry-bridge";
+
+/// The set of other nodes' addresses.
+const NODES: &str = "nodes";
 
 /// An address family as nftables names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,7 @@ impl Family {
         let cluster: Vec<Value> = cluster.iter().filter(mine).map(prefix).collect();
         let mut commands = vec![json!({"add": {"table": {"family": self.name(), "name": TABLE}}})];
         commands.extend(self.maps());
+        commands.push(json!({"add": {"set": self.with(json!({"name": NODES, "type": self.address_type()}))}}));
         for chain in ["hostports", "prerouting", "output", "postrouting"] {
             commands.push(self.chain(chain));
             commands.push(json!({"flush": {"chain": self.with(json!({"name": chain}))}}));
@@ -62,11 +67,10 @@ impl Family {
         }
         for range in ranges.iter().filter(mine) {
             if masquerade {
+                let from = self.address_is("saddr", "==", prefix(range));
                 let leaves = self.address_is("daddr", "!=", json!({"set": cluster}));
-                commands.push(self.rule(
-                    "postrouting",
-                    vec![self.address_is("saddr", "==", prefix(range)), leaves, json!({"masquerade": null})],
-                ));
+                let to_node = self.address_is("daddr", "!=", json!(format!("@{NODES}")));
+                commands.push(self.rule("postrouting", vec![from, leaves, to_node, json!({"masquerade": null})]));
             }
             // A pod that reaches itself or a neighbour through the node's port: the answer must come back the same way,
             // and not straight over the bridge, where nobody translates it back.
@@ -79,6 +83,16 @@ impl Family {
             // Programs of the node that use its own port by way of 127.0.0.1.
             let loopback = self.address_is("saddr", "==", json!({"prefix": {"addr": "127.0.0.0", "len": 8}}));
             commands.push(self.rule("postrouting", vec![translated(), loopback, json!({"masquerade": null})]));
+        }
+        commands
+    }
+
+    /// The set of other nodes' addresses, made to hold just these.
+    pub fn nodes(self, addresses: &BTreeSet<IpAddr>) -> Vec<Value> {
+        let mine: Vec<String> = addresses.iter().filter(|a| Family::of(**a) == self).map(IpAddr::to_string).collect();
+        let mut commands = vec![json!({"flush": {"set": self.with(json!({"name": NODES}))}})];
+        if !mine.is_empty() {
+            commands.push(json!({"add": {"element": self.with(json!({"name": NODES, "elem": mine}))}}));
         }
         commands
     }
