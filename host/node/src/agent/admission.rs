@@ -115,8 +115,9 @@ fn demand(spec: &PodSpec) -> Demand {
         peak.max(together) + overhead
     };
     let host_network = spec.host_network.unwrap_or(false);
-    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    let ports = containers.flat_map(|c| c.ports.iter().flatten()).filter_map(|port| {
+    // The scheduler's rule: an init container that ends serves nobody.
+    let sidecars = spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
+    let ports = spec.containers.iter().chain(sidecars).flat_map(|c| c.ports.iter().flatten()).filter_map(|port| {
         let number = port.host_port.or(host_network.then_some(port.container_port))?;
         let number = u16::try_from(number).ok().filter(|number| *number != 0)?;
         Some((number, protocol(port.protocol.as_deref()), port.host_ip.clone().unwrap_or_default()))
@@ -154,6 +155,18 @@ mod tests {
         }
         ledger.release("a");
         assert!(ledger.admit(&pod("d", asks(json!({"cpu": "1"})))).is_ok());
+    }
+
+    #[test]
+    fn ports_of_init_containers_that_end_take_nothing() {
+        let port = |name: &str, policy: Option<&str>| json!({"name": name, "restartPolicy": policy, "ports": [{"containerPort": 80, "hostPort": 80}]});
+        let capacity = Capacity { cpu_millis: 1000, memory: 1 << 30, storage: 1 << 30, pods: 9 };
+        for (init, free) in [(port("i", None), true), (port("s", Some("Always")), false)] {
+            let ledger = Ledger::new(capacity);
+            ledger.take(&pod("a", json!({"initContainers": [init], "containers": [{"name": "c"}]})));
+            let other = pod("b", json!({"containers": [port("c", None)]}));
+            assert_eq!(ledger.admit(&other).is_ok(), free, "{init}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 
 use super::admission::Ledger;
 use super::clock::Clock;
-use super::desired::Desired;
+use super::desired::{Desired, Role};
 use super::downward::Facts;
 use super::registry::Registry;
 use super::volumes::{Maker, Mounts};
@@ -49,6 +49,8 @@ pub struct Context {
     pub clock: Clock,
     /// The node.
     pub facts: Facts,
+    /// Which boot of the machine this is.
+    pub boot: String,
     /// All of the node's memory, in bytes.
     pub memory: u64,
     /// Name lookup.
@@ -132,7 +134,9 @@ impl Context {
 
 /// The sandbox lives as long as its pod, so the pod's uid names it.
 fn sandbox(desired: &Desired) -> SandboxNet {
-    let ports = desired.units.iter().flat_map(|unit| unit.spec.ports.iter().flatten()).filter_map(|port| {
+    // Init containers that end serve nobody: as the scheduler has it, their ports take nothing of the node.
+    let serving = desired.units.iter().filter(|unit| unit.role != Role::Init);
+    let ports = serving.flat_map(|unit| unit.spec.ports.iter().flatten()).filter_map(|port| {
         let host_port = port.host_port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0)?;
         Some(PortMapping {
             host_port,

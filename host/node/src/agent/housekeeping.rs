@@ -23,7 +23,7 @@ pub async fn look(context: &Context) -> Found {
     let mut found = Found::new();
     match context.runtime.containers().await {
         Ok(containers) => {
-            for (pod, instance) in containers.iter().filter_map(Instance::found) {
+            for (pod, instance) in containers.iter().filter_map(|found| Instance::found(found, &context.boot)) {
                 found.entry(pod.uid.clone()).or_insert_with(|| (pod, Vec::new())).1.push(instance);
             }
         }

@@ -19,6 +19,7 @@ const HASH: &str = "gantry.dev/spec-hash";
 const DELAY: &str = "gantry.dev/delay";
 const IMAGE: &str = "gantry.dev/image-id";
 const RESOLVED: &str = "gantry.dev/image";
+const BOOT: &str = "gantry.dev/boot-id";
 
 /// Container names up to this length go into ids as they are.
 const NAME_IN_ID: usize = 24;
@@ -70,6 +71,9 @@ pub struct Instance {
     pub started: Option<Timestamp>,
     /// Whether the runtime has it; what only the status remembers has nothing to remove.
     pub in_runtime: bool,
+    /// It ran in a sandbox that is gone: before the machine's last boot, or the runtime has lost it. What it did in there
+    /// for other containers (as init containers do) is gone too.
+    pub former: bool,
 }
 
 impl Instance {
@@ -86,11 +90,12 @@ impl Instance {
             life: Life::Created,
             started: None,
             in_runtime: true,
+            former: false,
         }
     }
 
-    /// As found in the runtime, with its pod; `None` when the labels are not this agent's.
-    pub fn found(found: &Found) -> Option<(PodRef, Self)> {
+    /// As found in the runtime during this boot of the machine, with its pod; `None` when the labels are not this agent's.
+    pub fn found(found: &Found, boot: &str) -> Option<(PodRef, Self)> {
         let text = |key: &str| found.labels.get(key).cloned();
         let pod = PodRef { namespace: text(NAMESPACE)?, name: text(NAME)?, uid: text(UID)? };
         let life = match &found.state {
@@ -114,12 +119,14 @@ impl Instance {
             life,
             started,
             in_runtime: true,
+            // One without the label was made by an agent that wrote none: nothing says that it is old.
+            former: text(BOOT).is_some_and(|made_in| made_in != boot),
         };
         Some((pod, instance))
     }
 
-    /// The labels that [`Instance::found`] reads.
-    pub fn labels(&self, pod: &PodRef) -> BTreeMap<String, String> {
+    /// The labels that [`Instance::found`] reads, of one that is made during this boot.
+    pub fn labels(&self, pod: &PodRef, boot: &str) -> BTreeMap<String, String> {
         [
             (UID, pod.uid.clone()),
             (NAMESPACE, pod.namespace.clone()),
@@ -130,6 +137,7 @@ impl Instance {
             (DELAY, self.delay.to_string()),
             (IMAGE, self.image_id.clone()),
             (RESOLVED, self.image.clone()),
+            (BOOT, boot.to_owned()),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
@@ -192,7 +200,7 @@ fn remember(desired: &Desired, status: &ContainerStatus, now: Timestamp) -> Opti
     let unit = desired.unit(&status.name)?;
     let attempt = u32::try_from(status.restart_count).unwrap_or_default();
     let mut instance = Instance::new(&desired.key, unit, attempt, 0);
-    instance.in_runtime = false;
+    (instance.in_runtime, instance.former) = (false, true);
     instance.image_id = status.image_id.clone();
     let (end, started) =
         [&status.state, &status.last_state].into_iter().find_map(|state| ended(state.as_ref()?, now))?;

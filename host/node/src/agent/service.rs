@@ -202,6 +202,7 @@ fn context(options: &Options) -> Context {
         recorder: options.recorder.clone(),
         clock: options.clock.clone(),
         facts,
+        boot: description.information.boot_id.clone(),
         memory: description.capacity.memory,
         dns: options.dns.clone(),
         data: options.data.clone(),
@@ -367,7 +368,7 @@ impl Router {
             }
             tokio::time::sleep(RETRY).await;
         };
-        for (pod, instance) in containers.iter().filter_map(Instance::found) {
+        for (pod, instance) in containers.iter().filter_map(|found| Instance::found(found, &self.context.boot)) {
             self.found.entry(pod.uid.clone()).or_insert_with(|| (pod, Vec::new())).1.push(instance);
         }
     }

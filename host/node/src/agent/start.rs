@@ -130,7 +130,7 @@ impl Start<'_> {
         Ok(ContainerSpec {
             id: instance.id.clone(),
             sandbox: self.desired.key.uid.clone(),
-            labels: instance.labels(&self.desired.key),
+            labels: instance.labels(&self.desired.key, &context.boot),
             image: container.image.clone().unwrap_or_default(),
             args,
             env: env::merged(&image.env, &hostname, &own),

@@ -37,7 +37,8 @@ pub struct Heartbeat {
     data: PathBuf,
     ready: Arc<dyn Ready>,
     recorder: Recorder,
-    status: Option<Value>,
+    /// The `Ready` that this process found last.
+    ready_was: Option<String>,
     reported: Option<Instant>,
 }
 
@@ -50,7 +51,7 @@ impl Heartbeat {
         ready: Arc<dyn Ready>,
         recorder: Recorder,
     ) -> Self {
-        Self { cluster, description, data, ready, recorder, status: None, reported: None }
+        Self { cluster, description, data, ready, recorder, ready_was: None, reported: None }
     }
 
     /// Runs until stopped. Never gives up: without a control plane it tries again.
@@ -105,8 +106,8 @@ impl Heartbeat {
         // A created object may come without its status, as through any API server.
         let previous = record.value().get("status").cloned();
         let status = self.keep_transitions(status, previous.as_ref());
-        self.cluster.merge_node_status(&self.description.name, status.clone()).await?;
-        self.status = Some(status);
+        self.ready_was = Some(condition_of(&status, "Ready").0);
+        self.cluster.merge_node_status(&self.description.name, status).await?;
         self.reported = Some(Instant::now());
         self.recorder.node(&self.description.name, Severity::Normal, "Starting", "the node agent started");
         Ok(record.meta.uid.clone())
@@ -131,27 +132,31 @@ impl Heartbeat {
         self.cluster.merge_node(&self.description.name, patch).await
     }
 
-    /// Writes the status when something other than the clock changed, or when it has not been written for long.
+    /// Writes the status when the Node says anything else but for the clock, or when it has not been written for long.
+    /// Compared with the Node as it is, not with what was written last: a process that was stopped for a while (a
+    /// suspended machine) finds that others have called it silent meanwhile.
     async fn report(&mut self) -> Result<(), Status> {
+        let name = &self.description.name;
+        let node = self.cluster.node(name).await?.ok_or_else(|| Status::not_found("", "nodes", name))?;
+        let stored = node.value().get("status").cloned().unwrap_or_default();
         let ready = self.ready.check().await;
         let ready = ready.as_ref().map(|_| ()).map_err(String::as_str);
-        let status = self.description.status(self.pressure(), ready, Timestamp::now(), self.status.as_ref());
-        let same = self.status.as_ref().is_some_and(|old| without_heartbeats(old) == without_heartbeats(&status));
+        let status = self.description.status(self.pressure(), ready, Timestamp::now(), Some(&stored));
+        let same = says(&stored, &status);
         let fresh = self.reported.is_some_and(|at| at.elapsed() < REPORT_EVERY);
         if same && fresh {
             return Ok(());
         }
         self.tell_readiness(&status);
-        self.cluster.merge_node_status(&self.description.name, status.clone()).await?;
-        self.status = Some(status);
+        self.ready_was = Some(condition_of(&status, "Ready").0);
+        self.cluster.merge_node_status(&self.description.name, status).await?;
         self.reported = Some(Instant::now());
         Ok(())
     }
 
     fn tell_readiness(&self, status: &Value) {
         let (now, message) = condition_of(status, "Ready");
-        let before = self.status.as_ref().map(|status| condition_of(status, "Ready").0);
-        if before.is_some_and(|before| before != now) {
+        if self.ready_was.as_ref().is_some_and(|before| *before != now) {
             let (severity, reason) = match now.as_str() {
                 "True" => (Severity::Normal, "NodeReady"),
                 _ => (Severity::Warning, "NodeNotReady"),
@@ -178,6 +183,13 @@ fn condition_of(status: &Value, type_: &str) -> (String, String) {
         .unwrap_or_default()
 }
 
+/// Whether the status that is stored says all that this one does. Fields of others do not count.
+fn says(stored: &Value, status: &Value) -> bool {
+    let (before, mut after) = (without_heartbeats(stored), without_heartbeats(stored));
+    gantry_model::patch::merge(&mut after, &without_heartbeats(status));
+    before == after
+}
+
 fn without_heartbeats(status: &Value) -> Value {
     let mut status = status.clone();
     for condition in status.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -186,4 +198,56 @@ fn without_heartbeats(status: &Value) -> Value {
         }
     }
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Local;
+    use gantry_model::Kinds;
+    use gantry_objects::Objects;
+    use gantry_store::Sled;
+
+    struct Always;
+
+    #[async_trait]
+    impl Ready for Always {
+        async fn check(&self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    fn cluster() -> Arc<Local> {
+        let kinds = Kinds::default();
+        gantry_model::core::register(&kinds);
+        Arc::new(Local::new(Objects::new(Arc::new(Sled::temporary().unwrap()), kinds)))
+    }
+
+    async fn ready_of(cluster: &Local) -> String {
+        let node = cluster.node("n1").await.unwrap().unwrap();
+        condition_of(&node.value()["status"], "Ready").0
+    }
+
+    #[tokio::test]
+    async fn a_node_that_others_called_silent_takes_its_word_back() {
+        let cluster = cluster();
+        let (recorder, _writer) = Recorder::new(cluster.clone(), "n1");
+        let description = Description { name: "n1".to_owned(), ..Description::default() };
+        let data = std::env::temp_dir();
+        let mut heartbeat = Heartbeat::new(cluster.clone(), description, data, Arc::new(Always), recorder);
+        heartbeat.register().await.unwrap();
+        heartbeat.report().await.unwrap();
+        assert_eq!(ready_of(&cluster).await, "True");
+        let revision = cluster.node("n1").await.unwrap().unwrap().revision;
+        heartbeat.report().await.unwrap();
+        assert_eq!(
+            cluster.node("n1").await.unwrap().unwrap().revision,
+            revision,
+            "nothing changed, nothing is written"
+        );
+        let unknown = json!({"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]});
+        cluster.merge_node_status("n1", unknown).await.unwrap();
+        heartbeat.report().await.unwrap();
+        assert_eq!(ready_of(&cluster).await, "True");
+    }
 }

@@ -204,9 +204,15 @@ impl View<'_> {
         self.units.iter().filter(move |unit| unit.role == role)
     }
 
-    /// An ordinary container was made once: so init containers are done, even if they are long removed.
+    /// An ordinary container was made once in this sandbox: so init containers are done, even if they are long removed.
     fn main_seen(&self) -> bool {
-        self.of_role(Role::Main).any(|unit| self.latest(unit.name()).is_some())
+        self.of_role(Role::Main).any(|unit| self.latest(unit.name()).is_some_and(|instance| !instance.former))
+    }
+
+    /// An init container did its work in this sandbox.
+    fn is_done(&self, unit: &Unit) -> bool {
+        let latest = self.latest(unit.name()).filter(|instance| !instance.former);
+        latest.and_then(Instance::end).is_some_and(|end| end.code == 0)
     }
 
     fn restarts(&self, role: Role, code: i32) -> bool {
@@ -227,7 +233,7 @@ fn initialized(view: &View<'_>) -> bool {
     view.main_seen()
         || view.units.iter().filter(|unit| unit.role != Role::Main).all(|unit| match unit.role {
             Role::Sidecar => view.latest(unit.name()).is_some_and(|i| i.is_running() && view.is_up(&i.id)),
-            _ => view.latest_end(unit.name()).is_some_and(|end| end.code == 0),
+            _ => view.is_done(unit),
         })
 }
 

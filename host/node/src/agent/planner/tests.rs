@@ -104,6 +104,43 @@ fn restarts_follow_policy_and_back_off() {
 }
 
 #[test]
+fn init_containers_run_again_in_a_new_sandbox() {
+    let spec = json!({
+        "initContainers": [{"name": "i", "image": "a"}, {"name": "j", "image": "a"}],
+        "containers": [{"name": "c", "image": "a"}, {"name": "d", "image": "a"}],
+    });
+    let old = |scene: &mut Scene| scene.instances.iter_mut().for_each(|instance| instance.former = true);
+    for (policy, codes, want) in [
+        ("Always", (137, 137), vec![start("i", 1, 0)]),
+        ("OnFailure", (0, 137), vec![start("i", 1, 0)]),
+        // There is nothing to run, so nothing to prepare for.
+        ("OnFailure", (0, 0), vec![Action::TearDown]),
+        ("Never", (137, 137), vec![Action::TearDown]),
+    ] {
+        let mut spec = spec.clone();
+        spec["restartPolicy"] = json!(policy);
+        let mut scene = Scene::new(spec);
+        for (container, code) in [("i", 0), ("j", 0), ("c", codes.0), ("d", codes.1)] {
+            scene.ended(container, 0, 0, code, 900);
+        }
+        old(&mut scene);
+        assert_eq!(scene.plan().actions, want, "{policy} {codes:?}");
+        if want == [Action::TearDown] {
+            continue;
+        }
+        assert!(!scene.plan().initialized);
+        // One after the other, then the ordinary ones.
+        scene.ended("i", 1, 0, 0, 990);
+        assert_eq!(scene.plan().actions.last(), Some(&start("j", 1, 0)));
+        scene.ended("j", 1, 0, 0, 995);
+        let plan = scene.plan();
+        assert!(plan.initialized);
+        let first = if codes.0 == 0 { "d" } else { "c" };
+        assert_eq!(plan.actions.last(), Some(&start(first, 1, 10)), "{policy}");
+    }
+}
+
+#[test]
 fn ten_good_minutes_start_the_back_off_anew() {
     let mut scene = Scene::new(json!({}));
     let id = scene.ended("c", 4, 300, 1, 999);

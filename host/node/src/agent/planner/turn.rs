@@ -53,7 +53,7 @@ impl Turn<'_> {
                     main_seen || latest.is_some_and(|i| i.is_running() && self.view.is_up(&i.id))
                 }
                 _ => {
-                    let done = main_seen || latest.and_then(Instance::end).is_some_and(|end| end.code == 0);
+                    let done = main_seen || self.view.is_done(unit);
                     if !done {
                         self.keep(unit);
                     }
@@ -104,6 +104,12 @@ impl Turn<'_> {
     }
 
     fn restart(&mut self, unit: &Unit, instance: &Instance, end: &End) {
+        if instance.former && unit.role == Role::Init {
+            // The sandbox is another one, and so nothing to wait for: the work is to be done again.
+            let attempt = instance.attempt.saturating_add(1);
+            self.want(unit, Action::Start { container: unit.name().to_owned(), attempt, delay: 0 });
+            return;
+        }
         if !self.view.restarts(unit.role, end.code) {
             return;
         }

@@ -56,7 +56,7 @@ fn is_ready(seen: &Seen<'_>, unit: &Unit, latest: Option<&Instance>) -> bool {
     match (unit.role, latest) {
         (_, None) => false,
         // An init container that is done counts as ready.
-        (Role::Init, Some(latest)) => latest.end().is_some_and(|end| end.code == 0),
+        (Role::Init, Some(latest)) => !latest.former && latest.end().is_some_and(|end| end.code == 0),
         (_, Some(latest)) => latest.is_running() && seen.health.get(&latest.id).is_some_and(|h| h.ready && h.started),
     }
 }

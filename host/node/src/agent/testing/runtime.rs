@@ -142,6 +142,13 @@ impl FakeRuntime {
         self.finish(&spec.id, code);
     }
 
+    /// As after a reboot of the machine: nothing runs, and nobody knows how it ended.
+    pub fn lose_all(&self) {
+        for entry in self.table.lock().unwrap().containers.values_mut() {
+            entry.1 = State::Unknown;
+        }
+    }
+
     fn finish(&self, id: &str, code: i32) {
         let mut table = self.table.lock().unwrap();
         let exit = Exit { code, at: self.clock.now(), oom: false };

@@ -14,7 +14,7 @@ use super::runtime::{FakeRuntime, Journal};
 use super::{UID, object};
 use crate::agent::{Agent, Clock, Handle, Options};
 use crate::cluster::Recorder;
-use crate::node::{Capacity, Description};
+use crate::node::{Capacity, Description, Information};
 
 /// How long a condition is waited for, on the paused clock.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -26,6 +26,8 @@ pub struct World {
     pub network: Arc<FakeNetwork>,
     pub mounts: Arc<FakeMounts>,
     pub clock: Clock,
+    /// Of the machine, for agents that start from now on.
+    pub boot: String,
     folder: tempfile::TempDir,
     agent: Option<Handle>,
 }
@@ -41,6 +43,7 @@ impl World {
             network: Arc::new(FakeNetwork::new(journal.clone())),
             mounts: Arc::default(),
             clock,
+            boot: "first".to_owned(),
             folder: tempfile::tempdir().unwrap(),
             journal,
             agent: None,
@@ -59,6 +62,7 @@ impl World {
         let description = Description {
             name: "n1".to_owned(),
             addresses: vec![[192, 0, 2, 1].into()],
+            information: Information { boot_id: self.boot.clone(), ..Information::default() },
             capacity: Capacity { cpu_millis: 4000, memory: 8 << 30, storage: 1 << 40, pods: 10 },
             ..Description::default()
         };

@@ -141,3 +141,48 @@ async fn a_pod_that_is_over_stays_so() {
     world.until_gone().await;
     assert!(world.runtime.known().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn init_containers_run_again_after_a_reboot_and_not_after_a_restart_of_the_agent() {
+    let mut world = World::new();
+    let init = json!([{"name": "i", "image": "image:1"}]);
+    world.create(json!({"initContainers": init, "containers": [{"name": "c", "image": "image:1"}]}));
+    world.until("i runs", |w| w.runtime.running() == ["i/0"]).await;
+    world.runtime.end("i/0", 0);
+    world.until("c runs", |w| w.runtime.running() == ["c/0"]).await;
+    world.until_phase("Running").await;
+    world.kill().await;
+    world.start();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.runtime.running(), ["c/0"]);
+    world.kill().await;
+    world.runtime.lose_all();
+    world.boot = "second".to_owned();
+    world.start();
+    world.until("i runs again", |w| w.runtime.running() == ["i/1"]).await;
+    world.until("it is told", |w| w.condition("Initialized") == "False").await;
+    world.runtime.end("i/1", 0);
+    world.until("c runs again", |w| w.runtime.running() == ["c/1"]).await;
+    world.until("it is ready", |w| w.condition("Ready") == "True").await;
+    // Now this is the sandbox that counts.
+    world.kill().await;
+    world.start();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.runtime.running(), ["c/1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_others_called_unready_is_ready_again() {
+    let world = World::new();
+    world.create(json!({}));
+    world.until("it is ready", |w| w.condition("Ready") == "True").await;
+    world.cluster.edit_pod("web", |pod| {
+        for condition in pod["status"]["conditions"].as_array_mut().unwrap() {
+            if condition["type"] == "Ready" {
+                condition["status"] = json!("False");
+            }
+        }
+    });
+    assert_eq!(world.condition("Ready"), "False");
+    world.until("its agent says how it is", |w| w.condition("Ready") == "True").await;
+}
