@@ -45,7 +45,8 @@ pub async fn run(objects: Objects, recorder: Recorder, options: Options) {
     else {
         return;
     };
-    let mut monitor = Monitor { objects: objects.clone(), recorder, options, node, pod, lease, seen: HashMap::new() };
+    let (seen, looked) = (HashMap::new(), None);
+    let mut monitor = Monitor { objects: objects.clone(), recorder, options, node, pod, lease, seen, looked };
     let mut tick = tokio::time::interval(options.every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -64,10 +65,17 @@ struct Monitor {
     /// By node: the lease's revision and when it was first seen by this process. Clocks of nodes do not matter, and a
     /// control plane that was away gives every node its whole grace again.
     seen: HashMap<String, (u64, std::time::Instant)>,
+    /// When it was last looked. A process that was stopped meanwhile (a suspended machine) has missed renewals.
+    looked: Option<std::time::Instant>,
 }
 
 impl Monitor {
     async fn pass(&mut self, now: Timestamp, clock: std::time::Instant) {
+        let last = self.looked.replace(clock).unwrap_or(clock);
+        if clock.duration_since(last) > self.options.every * 2 + self.options.grace / 4 {
+            tracing::info!("nodes were not looked at for a while: they get their whole grace again");
+            self.seen.clear();
+        }
         let nodes = self.all(&self.node);
         let names: HashSet<&str> = nodes.iter().map(|node| node.meta.name.as_str()).collect();
         self.seen.retain(|name, _| names.contains(name.as_str()));
@@ -113,7 +121,36 @@ impl Monitor {
             _ => None,
         };
         self.taint(&node.meta.name, wanted, now).await?;
+        if silent {
+            self.call_unready(&node.meta.name, now).await?;
+        }
         self.evict(&node.meta.name, now).await
+    }
+
+    /// Nobody knows whether pods of a silent node still serve, so nobody is to be sent to them. Their node's agent says
+    /// how they are when it is back.
+    async fn call_unready(&self, node: &str, now: Timestamp) -> Result<(), Status> {
+        for pod in self.objects.store().indexed(&self.pod.resource(), "spec.nodeName", node) {
+            let Some(conditions) = unready(&pod.value(), now) else { continue };
+            let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));
+            let options = WriteOptions {
+                manager: MANAGER.to_owned(),
+                subresource: Subresource::Status,
+                preconditions: unchanged(&pod),
+                ..WriteOptions::default()
+            };
+            match self.objects.patch(&self.pod, &pod.meta.namespace, &pod.meta.name, patch, &options).await {
+                Ok(_) => {
+                    let about = recorder::about(&self.pod, &pod);
+                    let message = format!("node {node} is silent");
+                    self.recorder.tell(about, Severity::Warning, MANAGER, "NodeNotReady", message);
+                }
+                // The next pass looks at it as it is by then.
+                Err(error) if matches!(error.reason, Reason::NotFound | Reason::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     async fn mark_unknown(&self, node: &Record, object: &Value, now: Timestamp) -> Result<(), Status> {
@@ -136,7 +173,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// Brings the two taints into line with what is wanted; taints of others stay.
+    /// Brings the two taints into line with what is wanted; taints of others stay. A NoExecute taint that does not say
+    /// since when it is there gets this moment: `tolerationSeconds` counts from it, also after a restart.
     async fn taint(&self, node: &str, wanted: Option<&str>, now: Timestamp) -> Result<(), Status> {
         let Some(node) = self.objects.store().get(&Key::new(self.node.resource(), "", node)) else { return Ok(()) };
         let object = node.value();
@@ -152,13 +190,20 @@ impl Monitor {
             Some(_) => has("NoSchedule") && has("NoExecute") && taints.iter().filter(|t| ours(t)).count() == 2,
             None => !taints.iter().any(ours),
         };
-        if right {
+        if right && !taints.iter().any(timeless) {
             return Ok(());
         }
-        let mut left: Vec<Value> = taints.iter().filter(|t| !ours(t)).cloned().collect();
-        if let Some(key) = wanted {
-            left.push(json!({"key": key, "effect": "NoSchedule"}));
-            left.push(json!({"key": key, "effect": "NoExecute", "timeAdded": format!("{now:.0}")}));
+        let since = format!("{now:.0}");
+        let mut left = taints.clone();
+        if !right {
+            left.retain(|taint| !ours(taint));
+            let effects = wanted.into_iter().flat_map(|key| ["NoSchedule", "NoExecute"].map(|effect| (key, effect)));
+            left.extend(effects.map(|(key, effect)| json!({"key": key, "effect": effect})));
+        }
+        for taint in left.iter_mut().filter(|taint| timeless(taint)) {
+            if let Some(map) = taint.as_object_mut() {
+                map.insert("timeAdded".to_owned(), json!(since));
+            }
         }
         self.patch_node(&node, json!({"spec": {"taints": left}}), Subresource::None).await.map(drop)
     }
@@ -166,8 +211,7 @@ impl Monitor {
     /// Replaces a list of the node. Whether it did: when somebody else, such as the node itself, was faster, the next
     /// pass judges anew.
     async fn patch_node(&self, node: &Record, patch: Value, subresource: Subresource) -> Result<bool, Status> {
-        let preconditions =
-            Preconditions { uid: Some(node.meta.uid.clone()), resource_version: Some(node.revision.to_string()) };
+        let preconditions = unchanged(node);
         let options =
             WriteOptions { manager: MANAGER.to_owned(), preconditions, subresource, ..WriteOptions::default() };
         match self.objects.patch(&self.node, "", &node.meta.name, Patch::Merge(patch), &options).await {
@@ -253,6 +297,32 @@ fn over(taint: &Value, pod: &Value, now: Timestamp, patience: Duration) -> bool 
             .min(),
     };
     seconds.is_some_and(|patience| now.duration_since(added).as_secs_f64() >= patience.as_secs_f64())
+}
+
+/// Whether a taint evicts and does not say since when.
+fn timeless(taint: &Value) -> bool {
+    taint.get("effect").and_then(Value::as_str) == Some("NoExecute")
+        && taint.get("timeAdded").and_then(Value::as_str).is_none()
+}
+
+/// A pod's conditions with `Ready` taken back; `None` when it is not ready anyway.
+fn unready(pod: &Value, now: Timestamp) -> Option<Value> {
+    let mut conditions = pod.pointer("/status/conditions")?.clone();
+    let is_ready = |c: &&mut Value| {
+        c.get("type").and_then(Value::as_str) == Some("Ready")
+            && c.get("status").and_then(Value::as_str) == Some("True")
+    };
+    let ready = conditions.as_array_mut()?.iter_mut().find(is_ready)?.as_object_mut()?;
+    ready.insert("status".to_owned(), json!("False"));
+    ready.insert("reason".to_owned(), json!("NodeNotReady"));
+    ready.insert("message".to_owned(), json!("the node is silent"));
+    ready.insert("lastTransitionTime".to_owned(), json!(format!("{now:.0}")));
+    Some(conditions)
+}
+
+/// Only if it is still the object that was read.
+fn unchanged(record: &Record) -> Preconditions {
+    Preconditions { uid: Some(record.meta.uid.clone()), resource_version: Some(record.revision.to_string()) }
 }
 
 fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {

@@ -44,6 +44,9 @@ async fn a_silent_node_is_unknown_tainted_and_emptied_until_it_speaks_again() {
     let mut patient = on("patient", "n1");
     patient["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
     world.create("pods", "a", patient).await;
+    let serving = [("ContainersReady", "True"), ("Ready", "True")];
+    let serving = serving.map(|(type_, status)| json!({"type": type_, "status": status, "lastTransitionTime": null}));
+    world.status("pods", "a", "patient", json!({"phase": "Running", "conditions": serving})).await;
     world.create("pods", "a", on("homeless", "n2")).await;
     let options = nodes::Options {
         every: Duration::from_millis(10),
@@ -60,6 +63,10 @@ async fn a_silent_node_is_unknown_tainted_and_emptied_until_it_speaks_again() {
     let ending = |w: &World, name: &str| w.get("pods", "a", name).unwrap()["metadata"]["deletionTimestamp"].is_string();
     world.until("the pod must go", |w| ending(w, "p")).await;
     assert!(!ending(&world, "patient"));
+    let serves = |w: &World| condition(&w.get("pods", "a", "patient").unwrap(), "Ready");
+    world.until("nobody is sent to a pod of a silent node", |w| serves(w) == "False").await;
+    assert_eq!(condition(&world.get("pods", "a", "patient").unwrap(), "ContainersReady"), "True");
+    world.until("it is told why", |w| !w.told("patient", "NodeNotReady").is_empty()).await;
     world.until("it is told", |w| !w.told("n1", "NodeNotReady").is_empty()).await;
     // It comes back, unwell, and then well. Its Lease is renewed all the time.
     let lease = json!({"metadata": {"name": "n1"}, "spec": {"holderIdentity": "n1"}});
@@ -78,6 +85,26 @@ async fn a_silent_node_is_unknown_tainted_and_emptied_until_it_speaks_again() {
     });
     ready(&world, "n1", "True").await;
     world.until("the taints are gone", |w| known(w, "True") && taints(w, "n1") == ["mine:NoSchedule"]).await;
+}
+
+#[tokio::test]
+async fn the_patience_of_pods_ends_for_a_taint_that_does_not_say_since_when() {
+    let mut world = World::new().await;
+    world.node("n1", "1", "10").await;
+    ready(&world, "n1", "True").await;
+    let mut patient = on("patient", "n1");
+    let toleration = json!({"key": "mine", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1});
+    patient["spec"]["tolerations"] = json!([toleration]);
+    world.create("pods", "a", patient).await;
+    let taint = json!({"spec": {"taints": [{"key": "mine", "effect": "NoExecute"}]}});
+    world.merge("nodes", "", "n1", taint).await;
+    let options = nodes::Options { every: Duration::from_millis(10), ..nodes::Options::default() };
+    world.tasks.spawn(nodes::run(world.objects.clone(), world.recorder.clone(), options));
+    let dated = |w: &World| w.get("nodes", "", "n1").unwrap()["spec"]["taints"][0]["timeAdded"].is_string();
+    world.until("the taint is dated", dated).await;
+    assert_eq!(taints(&world, "n1"), ["mine:NoExecute"]);
+    let ending = |w: &World| w.get("pods", "a", "patient").unwrap()["metadata"]["deletionTimestamp"].is_string();
+    world.until("its time is over", ending).await;
 }
 
 fn definition(group: &str, kind: &str, plural: &str) -> Value {
