@@ -21,6 +21,14 @@ impl Backoff {
     /// For a loop's own connections: watches, a plugin that is away.
     pub const LOOPS: Self = Self { first: Duration::from_millis(50), most: Duration::from_secs(10) };
 
+    /// The shortest wait that a plugin may ask for: what comes after a first failure. With less it would spin.
+    pub const FLOOR: Duration = Self::KEYS.first;
+
+    /// The wait that a plugin asked for, in milliseconds.
+    pub fn asked(millis: u64) -> Duration {
+        Duration::from_millis(millis).max(Self::FLOOR)
+    }
+
     /// The wait after so many failures in a row, with up to a fifth more at random so that keys that failed together
     /// do not come back together.
     pub fn after(&self, failures: u32) -> Duration {
@@ -32,6 +40,13 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_plugin_makes_the_host_spin() {
+        for (asked, wait) in [(0, 10), (9, 10), (11, 11), (u64::MAX, u128::from(u64::MAX))] {
+            assert_eq!(Backoff::asked(asked).as_millis(), wait);
+        }
+    }
 
     #[test]
     fn waits_double_up_to_the_bound() {

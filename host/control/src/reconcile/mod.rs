@@ -79,7 +79,7 @@ impl Handle {
         self.queue.depth()
     }
 
-    /// Stops it, and waits for the calls under way to end.
+    /// Stops it. Calls under way are given up: their keys are looked at again by the next loop. Waits until none is left.
     pub async fn stop(mut self) {
         self.queue.close();
         self.stop.cancel();

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use gantry_plugin::family::controller::Outcome;
 use gantry_plugin::family::{Error, RetryHint};
 use gantry_plugin::{Fault, Finding};
 
 use super::{Key, Options};
+use crate::backoff::Backoff;
 use crate::queue::{Next, Queue};
 use crate::recorder::{self, Severity};
 
@@ -73,7 +73,7 @@ impl Worker {
     fn settle(&self, key: &Key, outcome: Outcome) -> Next {
         match outcome {
             Outcome::Done => Next::Done,
-            Outcome::RequeueAfterMs(wait) => Next::After(Duration::from_millis(wait)),
+            Outcome::RequeueAfterMs(wait) => Next::After(Backoff::asked(wait)),
             Outcome::Failed(error) => self.failed(key, &error),
         }
     }
@@ -87,7 +87,7 @@ impl Worker {
         match error.retry {
             RetryHint::Never => Next::Drop,
             RetryHint::Backoff => Next::Retry,
-            RetryHint::AfterMs(wait) => Next::After(Duration::from_millis(wait)),
+            RetryHint::AfterMs(wait) => Next::After(Backoff::asked(wait)),
         }
     }
 

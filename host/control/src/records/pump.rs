@@ -181,7 +181,7 @@ impl Pump {
         match self.sink.write(batch).await {
             Ok(Outcome::Accepted) => Answer::Taken,
             Ok(Outcome::Rejected(why)) => Answer::Refused(why),
-            Ok(Outcome::RetryAfterMs(wait)) => Answer::Later(Duration::from_millis(wait)),
+            Ok(Outcome::RetryAfterMs(wait)) => Answer::Later(Backoff::asked(wait)),
             Err(fault @ Fault { finding: Finding::Unavailable(_), .. }) => Answer::Away(fault.to_string()),
             Err(fault) => Answer::Fault(fault.to_string()),
         }

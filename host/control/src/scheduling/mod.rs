@@ -9,12 +9,14 @@ mod binder;
 mod class;
 mod conditions;
 mod explain;
+mod held;
 mod node;
 mod placing;
 mod pods;
 mod policies;
 mod queue;
 mod service;
+mod sift;
 mod tally;
 mod verdicts;
 

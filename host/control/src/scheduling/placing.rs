@@ -15,6 +15,9 @@ use super::service::{Service, assign};
 use super::verdicts::{Stale, Verdict};
 use crate::backoff::Backoff;
 
+/// Turns without an answer after which policies are told of each class of pods alone: it may be one that they don't take.
+const SIFT_AFTER: u32 = 2;
+
 /// Placements between two looks at what has changed.
 const TURN: usize = 256;
 
@@ -28,24 +31,43 @@ impl Service {
             return None;
         }
         let begun = Instant::now();
+        if let Some(until) = self.quiet.filter(|until| *until > begun) {
+            // Events must not make a policy that fails be called at their rate. It will be told everything anew.
+            self.deltas.clear();
+            return Some(until - begun);
+        }
+        self.unhold(begun);
         match self.place().await {
             Ok(()) => {
-                self.failures = 0;
+                (self.failures, self.quiet) = (0, None);
                 let (ready, parked) = self.queue.depth();
                 metrics::gauge!("gantry_scheduler_pending_pods", "queue" => "ready").set(ready as f64);
                 metrics::gauge!("gantry_scheduler_pending_pods", "queue" => "unschedulable").set(parked as f64);
                 metrics::histogram!("gantry_scheduler_turn_seconds").record(begun.elapsed().as_secs_f64());
-                let rest = self.rest.map(|until| until.saturating_duration_since(Instant::now()));
-                (self.queue.has_ready() && self.binder.has_room()).then_some(rest.unwrap_or_default())
+                let now = Instant::now();
+                let rest = self.rest.map(|until| until.saturating_duration_since(now));
+                let more = (self.queue.has_ready() && self.binder.has_room()).then_some(rest.unwrap_or_default());
+                more.into_iter().chain(self.held.wait(now)).min()
             }
-            Err(Trouble { policy, message }) => {
+            Err(Trouble { policy, message, .. }) => {
                 tracing::warn!(policy, message, "a placement policy gives no answer");
                 self.stale = true;
                 self.failures += 1;
-                if self.failures > 1 {
+                if self.failures > SIFT_AFTER {
                     self.refuse_all(&format!("scheduler plugin {policy} gives no answer: {message}")).await;
                 }
-                Some(Backoff::LOOPS.after(self.failures))
+                let wait = Backoff::LOOPS.after(self.failures);
+                self.quiet = Some(Instant::now() + wait);
+                Some(wait)
+            }
+        }
+    }
+
+    /// Pods whose time to wait is over.
+    fn unhold(&mut self, now: Instant) {
+        for key in self.held.due(now) {
+            if let Some(pod) = self.pods.get(&key).filter(|pod| pod.place == Place::Wanting) {
+                self.queue.push(key, pod.priority);
             }
         }
     }
@@ -76,6 +98,9 @@ impl Service {
     async fn tell(&mut self) -> Result<(), Trouble> {
         if self.stale {
             self.deltas.clear();
+            if self.failures >= SIFT_AFTER || !self.refused.is_empty() {
+                self.refused = self.policies.sift(&self.all_nodes(), &self.all_classes()).await?;
+            }
             let everything = self.everything();
             let dependencies = self.policies.reset(&everything).await?;
             tracing::info!(policies = self.policies.names(), nodes = self.nodes.len(), "placement policies are ready");
@@ -93,12 +118,22 @@ impl Service {
     }
 
     fn everything(&self) -> Vec<Delta> {
-        let mut all: Vec<Delta> = self.nodes.all().cloned().map(Delta::NodeSet).collect();
-        all.extend(self.classes.all().map(|(id, spec)| Delta::ClassSet(Class { id, spec: spec.to_vec() })));
+        let mut all = self.all_nodes();
+        let known = |class: &ClassId| !self.refused.contains(*class);
+        all.extend(self.all_classes().into_iter().filter(|class| known(&class.id)).map(Delta::ClassSet));
         for node in self.nodes.all() {
-            all.extend(self.tally.on(&node.name).map(|(class, count)| assign(node.id, class, count)));
+            let on = self.tally.on(&node.name).filter(|(class, _)| known(class));
+            all.extend(on.map(|(class, count)| assign(node.id, class, count)));
         }
         all
+    }
+
+    fn all_nodes(&self) -> Vec<Delta> {
+        self.nodes.all().cloned().map(Delta::NodeSet).collect()
+    }
+
+    fn all_classes(&self) -> Vec<Class> {
+        self.classes.all().map(|(id, spec)| Class { id, spec: spec.to_vec() }).collect()
     }
 
     /// Pods that fitted nowhere are tried again where something changed for their class: one, and the next when that one
@@ -122,6 +157,9 @@ impl Service {
 
     /// Asks for the verdicts of a class that are not known.
     async fn refresh(&mut self, class: ClassId) -> Result<(), Trouble> {
+        if self.refused.contains(class) {
+            return Ok(());
+        }
         let nodes = match self.verdicts.stale(class, &self.nodes) {
             Stale::Nothing => return Ok(()),
             Stale::All => self.nodes.all().map(|node| node.id).collect(),
@@ -165,19 +203,26 @@ impl Service {
     }
 
     async fn refuse(&mut self, key: &Key, class: ClassId) {
+        metrics::counter!("gantry_scheduler_pods_total", "result" => "unschedulable").increment(1);
+        let message = match self.refused.why(class) {
+            Some(why) => why.to_owned(),
+            None => self.refusal(class).await,
+        };
+        if let Some(pod) = self.pods.get(key) {
+            self.explainer.refused(&pod.record, &message);
+            self.conditions.say(&pod.record, message).await;
+        }
+        self.queue.park(class, key.clone());
+    }
+
+    async fn refusal(&mut self, class: ClassId) -> String {
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
         for ((policy, code), count) in self.verdicts.refusals(class) {
             for reason in self.texts(policy, code).await {
                 *reasons.entry(reason).or_default() += count;
             }
         }
-        metrics::counter!("gantry_scheduler_pods_total", "result" => "unschedulable").increment(1);
-        let message = explain::summary(self.nodes.len(), &reasons);
-        if let Some(pod) = self.pods.get(key) {
-            self.explainer.refused(&pod.record, &message);
-            self.conditions.say(&pod.record, message).await;
-        }
-        self.queue.park(class, key.clone());
+        explain::summary(self.nodes.len(), &reasons)
     }
 
     /// What a code means. Asked once.

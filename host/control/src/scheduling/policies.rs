@@ -1,11 +1,12 @@
 //! The policies as one: told of everything together, feasible where all agree, scores weighted and added up.
 
-use gantry_plugin::family::scheduler::{Delta, Dependency, Question, Verdict as Given};
+use gantry_plugin::family::scheduler::{Class, Delta, Dependency, Question, Verdict as Given};
 use gantry_plugin::{Fault, Finding};
 
 use super::Policy;
 use super::class::ClassId;
 use super::node::NodeId;
+use super::sift::Refused;
 use super::verdicts::Verdict;
 
 /// Why there is no answer now.
@@ -15,6 +16,8 @@ pub(super) struct Trouble {
     pub policy: String,
     /// For people.
     pub message: String,
+    /// The policy can't be asked at all now: it says nothing about what it was told.
+    pub away: bool,
 }
 
 /// All policies of a loop.
@@ -46,6 +49,15 @@ impl Policies {
         Ok(dependencies)
     }
 
+    /// Finds the classes that some policy does not take. Leaves the policies in need of a reset.
+    pub(super) async fn sift(&mut self, nodes: &[Delta], classes: &[Class]) -> Result<Refused, Trouble> {
+        let mut refused = Refused::default();
+        for policy in &mut self.policies {
+            refused.sift(policy, nodes, classes).await?;
+        }
+        Ok(refused)
+    }
+
     /// Tells every policy of changes.
     pub(super) async fn sync(&mut self, deltas: &[Delta]) -> Result<(), Trouble> {
         for policy in &mut self.policies {
@@ -70,6 +82,7 @@ impl Policies {
                     return Err(Trouble {
                         policy: policy.name.clone(),
                         message: "answered another number of verdicts than it was asked for".to_owned(),
+                        away: false,
                     });
                 }
             };
@@ -98,12 +111,17 @@ impl Policies {
     }
 }
 
-fn settle<T>(policy: &str, call: Result<Result<T, gantry_plugin::family::Error>, Fault>) -> Result<T, Trouble> {
+/// An answer, whichever way it failed to come.
+pub(super) fn settle<T>(
+    policy: &str,
+    call: Result<Result<T, gantry_plugin::family::Error>, Fault>,
+) -> Result<T, Trouble> {
+    let away = matches!(&call, Err(Fault { finding: Finding::Unavailable(_), .. }));
     let message = match call {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => error.message,
         Err(Fault { finding: Finding::Unavailable(why), .. }) => format!("is not available: {why}"),
         Err(fault) => fault.to_string(),
     };
-    Err(Trouble { policy: policy.to_owned(), message })
+    Err(Trouble { policy: policy.to_owned(), message, away })
 }

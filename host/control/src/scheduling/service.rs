@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gantry_model::status::Reason;
-use gantry_model::{Key, Record};
+use gantry_model::{Key, Record, Status};
 use gantry_plugin::family::scheduler::{Assignment, Class, Delta};
 use gantry_store::Event;
 
@@ -14,10 +14,12 @@ use super::binder::{Binder, Bound};
 use super::class::{ClassId, Classes};
 use super::conditions::Conditions;
 use super::explain::Explainer;
+use super::held::Held;
 use super::node::{NodeId, Nodes};
 use super::pods::{Changed, Place, Pods};
 use super::policies::Policies;
 use super::queue::Queue;
+use super::sift::Refused;
 use super::tally::Tally;
 use super::verdicts::Verdicts;
 use crate::backoff::Backoff;
@@ -49,11 +51,14 @@ pub(super) async fn run(options: Options) {
         verdicts: Verdicts::default(),
         tally: Tally::default(),
         queue: Queue::default(),
+        held: Held::default(),
+        refused: Refused::default(),
         reasons: HashMap::new(),
         deltas: Vec::new(),
         freed: false,
         stale: true,
         failures: 0,
+        quiet: None,
         unwritten: 0,
         rest: None,
     };
@@ -76,7 +81,7 @@ pub(super) async fn run(options: Options) {
             seen = pods.next() => scheduler.see_pods(seen),
             bound = scheduler.binder.next() => scheduler.bound(bound),
             () = scheduler.conditions.next() => {}
-            _ = sweep.tick() => scheduler.freed = true,
+            _ = sweep.tick() => scheduler.sweep(),
             () = retry => {}
         }
     }
@@ -94,6 +99,10 @@ pub(super) struct Service {
     pub(super) verdicts: Verdicts,
     pub(super) tally: Tally,
     pub(super) queue: Queue,
+    /// Pods whose binding was refused.
+    pub(super) held: Held,
+    /// Classes that policies have not been told of, since one does not take them.
+    pub(super) refused: Refused,
     /// What codes of policies mean, as far as they were asked.
     pub(super) reasons: HashMap<(usize, u16), Vec<String>>,
     /// What policies have not heard yet.
@@ -104,6 +113,8 @@ pub(super) struct Service {
     pub(super) stale: bool,
     /// Turns in a row in which a policy gave no answer.
     pub(super) failures: u32,
+    /// No policy is called before this, whatever happens: one gave no answer.
+    pub(super) quiet: Option<Instant>,
     /// Bindings in a row that the store did not take.
     unwritten: u32,
     /// No binding before this, since the store is in trouble.
@@ -111,6 +122,12 @@ pub(super) struct Service {
 }
 
 impl Service {
+    /// What seems not to have changed is looked at again; classes that were left out, too.
+    fn sweep(&mut self) {
+        self.freed = true;
+        self.stale |= !self.refused.is_empty();
+    }
+
     fn see_nodes(&mut self, seen: Seen) {
         match seen {
             Seen::All(records) => {
@@ -141,7 +158,8 @@ impl Service {
         self.freed = true;
         if known.is_none() {
             // Pods may have been seen on it before it was.
-            self.deltas.extend(self.tally.on(name).map(|(class, count)| assign(id, class, count)));
+            let known = self.tally.on(name).filter(|(class, _)| !self.refused.contains(*class));
+            self.deltas.extend(known.map(|(class, count)| assign(id, class, count)));
         }
         if before != self.domains_of(id) {
             self.touch_peers(&before);
@@ -246,7 +264,9 @@ impl Service {
 
     fn left(&mut self, changed: &Changed) {
         if let Some((class, true)) = changed.left {
-            self.deltas.push(Delta::ClassGone(class));
+            if !self.refused.forget(class) {
+                self.deltas.push(Delta::ClassGone(class));
+            }
             self.verdicts.forget(class);
         }
     }
@@ -255,7 +275,9 @@ impl Service {
         let Some(name) = place.node() else { return };
         self.tally.add(name, class, count);
         if let Some(node) = self.nodes.id(name) {
-            self.deltas.push(assign(node, class, count));
+            if !self.refused.contains(class) {
+                self.deltas.push(assign(node, class, count));
+            }
             self.verdicts.touch(node);
             self.freed |= count < 0;
         }
@@ -279,21 +301,34 @@ impl Service {
                         self.pod_set(record);
                     }
                 }
-                Err(error) => {
-                    tracing::debug!(pod = %key, %error, "a binding failed");
-                    if !matches!(error.reason, Reason::NotFound | Reason::Conflict) {
-                        self.unwritten += 1;
-                        self.rest = Some(Instant::now() + Backoff::LOOPS.after(self.unwritten));
-                    }
-                    self.unassume(&key, &uid, attempt);
-                }
+                Err(error) => self.unbound(&key, &uid, attempt, &error),
             }
         }
     }
 
+    fn unbound(&mut self, key: &Key, uid: &str, attempt: u64, error: &Status) {
+        if matches!(error.reason, Reason::NotFound | Reason::Conflict) {
+            // Somebody else was faster: part of working side by side.
+            tracing::debug!(pod = %key, %error, "a binding failed");
+            return self.unassume(key, uid, attempt, None);
+        }
+        tracing::warn!(pod = %key, %error, "a binding failed");
+        if let Some(pod) = self.pods.get(key).filter(|pod| pod.record.meta.uid == uid) {
+            self.explainer.refused(&pod.record, &format!("binding rejected: {error}"));
+        }
+        if matches!(error.reason, Reason::Invalid | Reason::Forbidden | Reason::BadRequest) {
+            // About this pod: others go on.
+            let wait = Backoff::KEYS.after(u32::try_from(attempt).unwrap_or(u32::MAX));
+            return self.unassume(key, uid, attempt, Some(Instant::now() + wait));
+        }
+        self.unwritten += 1;
+        self.rest = Some(Instant::now() + Backoff::LOOPS.after(self.unwritten));
+        self.unassume(key, uid, attempt, None);
+    }
+
     /// A binding failed: the pod takes nothing. What it wants now is read anew, since the watch may be behind; a pod that
-    /// is gone wants nothing.
-    fn unassume(&mut self, key: &Key, uid: &str, attempt: u64) {
+    /// is gone wants nothing. It may have to wait for its next try.
+    fn unassume(&mut self, key: &Key, uid: &str, attempt: u64, until: Option<Instant>) {
         let now = self.explainer.objects.store().get(key);
         let Some(pod) = self.pods.get_mut(key) else { return };
         if pod.record.meta.uid != uid || pod.attempt != attempt || !matches!(pod.place, Place::Assumed(_)) {
@@ -303,7 +338,10 @@ impl Service {
         let before = std::mem::replace(&mut pod.place, Place::Wanting);
         self.count(class, &before, -1);
         if let Some(record) = now {
-            self.queue.push(key.clone(), priority);
+            match until {
+                Some(until) => self.held.hold(key.clone(), until),
+                None => self.queue.push(key.clone(), priority),
+            }
             self.pod_set(record);
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use gantry_model::quantity::Quantity;
 use gantry_plugin::family::scheduler::{Assignment, Delta, Dependency, Node, Policy, Question, Verdict};
-use gantry_plugin::family::{Call, Error};
+use gantry_plugin::family::{Call, Error, ErrorCode, RetryHint};
 use gantry_plugin::{Fault, Finding, Scheduler};
 use serde_json::Value;
 
@@ -23,6 +23,8 @@ pub struct Script {
     pub faults: u32,
     /// So many answer with a verdict too few.
     pub nonsense: u32,
+    /// Classes that ask for so many thousandths of a core are refused, with everything told together with them.
+    pub unreadable: Option<u64>,
     pub resets: u32,
     pub evaluated: usize,
     /// Questions about more than this many nodes are counted here.
@@ -140,7 +142,17 @@ impl Scheduler for Fit {
 
     async fn sync(&mut self, deltas: &[Delta]) -> Call<Result<(), Error>> {
         assert!(self.alive, "told something after a fault and before a reset");
-        deltas.iter().for_each(|delta| self.take(delta));
+        let unreadable = self.script.lock().unwrap().unreadable;
+        for delta in deltas {
+            if let Delta::ClassSet(class) = delta
+                && Some(milli(&serde_json::from_slice(&class.spec).unwrap())) == unreadable
+            {
+                self.alive = false;
+                let message = "the class can't be read".to_owned();
+                return Ok(Err(Error { code: ErrorCode::Invalid, message, retry: RetryHint::Never }));
+            }
+            self.take(delta);
+        }
         Ok(Ok(()))
     }
 

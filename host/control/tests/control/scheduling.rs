@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use gantry_control::scheduling::{self, Handle, Options};
+use gantry_model::status::Reason;
 use gantry_objects::Binding;
+use gantry_objects::admission::{Decision, Denial, Down, Operation, Request, Reviewer, Rule, Verdict};
 use gantry_plugin::Scheduler;
 use gantry_plugin::family::scheduler::Dependency;
 use rand::rngs::StdRng;
@@ -168,6 +171,99 @@ async fn a_policy_in_trouble_is_made_anew_and_told_everything() {
     // The new instance knows what the old one knew.
     world.pod("big", "500m").await;
     world.until("there is no room", |w| w.refusal("big").contains("Insufficient cpu")).await;
+}
+
+#[tokio::test]
+async fn a_class_that_a_policy_refuses_stops_no_other() {
+    let world = World::new().await;
+    world.node("n1", "1", "10").await;
+    let (mut other, _) = Fit::new();
+    other.depends_on = Dependency::Global;
+    let (fit, script) = Fit::new();
+    let _loop = start(&world, vec![other, fit]);
+    world.pod("before", "100m").await;
+    world.until("it is placed", |w| w.home("before") == "n1").await;
+    script.lock().unwrap().unreadable = Some(300);
+    world.pod("bad", "300m").await;
+    world.pod("good", "200m").await;
+    world.until("the other class goes on", |w| w.home("good") == "n1").await;
+    let why = "scheduler plugin fit does not take this pod: the class can't be read";
+    world.until("its pod is told", |w| w.refusal("bad") == why).await;
+    world.until("an Event says so", |w| w.told("bad", "FailedScheduling").contains(&why.to_owned())).await;
+    let resets = script.lock().unwrap().resets;
+    world.pod("later", "400m").await;
+    world.until("new classes are placed", |w| w.home("later") == "n1").await;
+    assert_eq!(script.lock().unwrap().resets, resets, "what is left out costs nothing");
+    // Its number may be another class's: the policies of this test do not bear a lie about it.
+    world.delete("pods", "a", "bad").await;
+    world.pod("last", "250m").await;
+    world.until("so are those after it", |w| w.home("last") == "n1").await;
+    world.pod("much", "100m").await;
+    world.until("all count", |w| w.refusal("much") == "0/1 nodes are available: 1 Insufficient cpu.").await;
+}
+
+#[tokio::test]
+async fn events_do_not_hurry_a_policy_that_fails() {
+    let world = World::new().await;
+    world.node("n1", "100", "1000").await;
+    let (_loop, script) = fit(&world);
+    script.lock().unwrap().faults = u32::MAX;
+    let begun = std::time::Instant::now();
+    for n in 0..200 {
+        world.pod(&format!("p{n}"), "100m").await;
+    }
+    world.until("they are told", |w| !w.refusal("p0").is_empty()).await;
+    // It waits 50 ms, then 100 ms, and so on.
+    let most = 2 + 2 * (begun.elapsed().as_millis() as u32 / 50).ilog2();
+    let resets = script.lock().unwrap().resets;
+    assert!(resets <= most, "{resets} resets, {most} at most");
+    script.lock().unwrap().faults = 0;
+    world.until("all are placed", |w| (0..200).all(|n| w.home(&format!("p{n}")) == "n1")).await;
+}
+
+/// Denies the binding of pods of one name.
+struct NoBinding(Vec<Rule>);
+
+#[async_trait]
+impl Reviewer for NoBinding {
+    fn name(&self) -> &str {
+        "no-binding"
+    }
+
+    fn rules(&self) -> &[Rule] {
+        &self.0
+    }
+
+    async fn review(&self, request: Request) -> Result<Verdict, Down> {
+        let denial = Denial { reason: Reason::Forbidden, message: "not this one".to_owned(), causes: Vec::new() };
+        Ok(match request.name.as_str() {
+            "denied" => Verdict { decision: Decision::Deny(denial), warnings: Vec::new() },
+            _ => Verdict::allow(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_binding_that_is_denied_is_told_and_holds_up_nobody() {
+    let world = World::new().await;
+    world.objects.reviewed_by(vec![Arc::new(NoBinding(vec![Rule {
+        group: String::new(),
+        kind: "Pod".into(),
+        operations: vec![Operation::Update],
+        subresources: vec!["binding".into()],
+        mutates: false,
+        refuses_when_down: true,
+    }]))]);
+    world.node("n1", "1", "10").await;
+    let (_loop, _) = fit(&world);
+    world.pod("denied", "100m").await;
+    let told = |w: &World| w.told("denied", "FailedScheduling").iter().any(|m| m.contains("not this one"));
+    world.until("it is told why", told).await;
+    for n in 0..9 {
+        world.pod(&format!("p{n}"), "100m").await;
+    }
+    world.until("others go on", |w| (0..9).all(|n| w.home(&format!("p{n}")) == "n1")).await;
+    assert!(world.home("denied").is_empty());
 }
 
 #[tokio::test]

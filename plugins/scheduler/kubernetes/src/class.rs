@@ -25,6 +25,8 @@ pub struct Class {
     pub profile: usize,
     /// Pods of the class on nodes.
     pub assigned: i64,
+    /// Why no node is feasible: the code of what can't be read of it.
+    pub unreadable: Option<u16>,
 }
 
 impl Class {
@@ -41,6 +43,15 @@ impl Class {
             ports: HostPort::of(&spec),
             profile: profiles.join(Constraints::of(&spec))?,
             assigned: 0,
+            unreadable: None,
         })
+    }
+
+    /// One that can't be read. What its pods take is not known, so they can't be placed; those that are on nodes all the
+    /// same count as pods there.
+    pub fn unreadable(code: u16, profiles: &mut Profiles) -> Result<Self> {
+        let profile = profiles.join(Constraints::default())?;
+        let amounts = Amounts { pods: 1, ..Amounts::default() };
+        Ok(Class { amounts, profile, unreadable: Some(code), ..Class::default() })
     }
 }

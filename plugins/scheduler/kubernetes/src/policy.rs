@@ -93,7 +93,11 @@ impl Kubernetes {
             }
             Delta::ClassSet(class) => {
                 self.drop_class(class.id)?;
-                let read = Class::read(&class, &mut self.nodes, &mut self.profiles)?;
+                let read = match Class::read(&class, &mut self.nodes, &mut self.profiles) {
+                    Ok(read) => read,
+                    // Its pods are refused. All others have a right to their places.
+                    Err(error) => Class::unreadable(self.reasons.unreadable(&error.message), &mut self.profiles)?,
+                };
                 self.classes.insert(class.id, read);
             }
             Delta::ClassGone(id) => self.drop_class(id)?,
@@ -155,6 +159,9 @@ impl Question<'_> {
 
     #[inline]
     fn verdict(&mut self, id: usize, row: &Row) -> Verdict {
+        if let Some(code) = self.class.unreadable {
+            return Verdict::Infeasible(code);
+        }
         let cell = match self.column.get(id) {
             Some(Cell::Unknown) | None => self.judge(id),
             Some(cell) => *cell,

@@ -1,4 +1,4 @@
-//! Constraints on nodes as such: name, labels, taints, cordon. Classes with the same constraints share a profile, and
+//! Constraints on nodes as such: labels, taints, cordon. Classes with the same constraints share a profile, and
 //! with it one column of settled answers.
 
 use std::collections::BTreeMap;
@@ -49,7 +49,6 @@ impl Traits {
 /// Constraints of a class, ready to use.
 #[derive(Clone, Debug, Default)]
 pub struct Constraints {
-    node_name: String,
     selector: BTreeMap<String, String>,
     /// One of these, if there is a list.
     required: Option<Vec<NodeSelectorTerm>>,
@@ -63,7 +62,6 @@ impl Constraints {
         let affinity = spec.affinity.as_ref().and_then(|a| a.node_affinity.clone()).unwrap_or_default();
         let preferred = affinity.preferred.into_iter().filter(|term| !is_empty(&term.preference));
         Constraints {
-            node_name: spec.node_name.clone(),
             selector: spec.node_selector.clone(),
             required: affinity.required.map(|required| required.node_selector_terms),
             preferred: preferred.map(|t| (t.weight.clamp(0, 100).unsigned_abs(), t.preference)).collect(),
@@ -73,7 +71,7 @@ impl Constraints {
 
     /// The same for the same constraints.
     pub fn key(&self) -> Result<String> {
-        let parts = (&self.node_name, &self.selector, &self.required, &self.preferred, &self.tolerations);
+        let parts = (&self.selector, &self.required, &self.preferred, &self.tolerations);
         Ok(serde_json::to_string(&parts)?)
     }
 
@@ -81,9 +79,6 @@ impl Constraints {
     pub fn judge(&self, node: &Traits, weights: &Weights, reasons: &mut Reasons) -> Cell {
         if node.unschedulable && !self.tolerates(CORDON, "", TaintEffect::NoSchedule) {
             return Cell::Refused(reasons::UNSCHEDULABLE);
-        }
-        if !self.node_name.is_empty() && self.node_name != node.name {
-            return Cell::Refused(reasons::NODE_NAME);
         }
         let bars = |taint: &&Taint| taint.effect != TaintEffect::PreferNoSchedule && !self.bears(taint);
         if let Some(taint) = node.taints.iter().find(bars) {

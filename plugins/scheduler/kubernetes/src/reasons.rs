@@ -11,12 +11,12 @@ pub const SHORT_STORAGE: u16 = 8;
 /// The host's table is ahead of this one.
 pub const UNKNOWN_NODE: u16 = 0;
 pub const UNSCHEDULABLE: u16 = 16;
-pub const NODE_NAME: u16 = 17;
 pub const NODE_AFFINITY: u16 = 18;
 pub const PORTS: u16 = 19;
 /// For when there are more different texts than codes.
 const OTHER_TAINTS: u16 = 20;
 const OTHER_RESOURCES: u16 = 21;
+const OTHER_UNREADABLE: u16 = 22;
 const FIRST_FREE: u16 = 32;
 
 /// Texts that name taints or extended resources get codes as they occur.
@@ -38,6 +38,11 @@ impl Reasons {
         self.code(shortages(mask).into_iter().chain(names).collect(), OTHER_RESOURCES)
     }
 
+    /// The code for a pod of which something can't be read.
+    pub fn unreadable(&mut self, why: &str) -> u16 {
+        self.code(vec![format!("node(s) can't take a pod whose spec can't be read: {why}")], OTHER_UNREADABLE)
+    }
+
     fn code(&mut self, texts: Vec<String>, when_full: u16) -> u16 {
         if let Some(code) = self.codes.get(&texts) {
             return *code;
@@ -57,10 +62,10 @@ impl Reasons {
             UNKNOWN_NODE => one("node(s) were not known to the scheduler"),
             mask @ 1..UNSCHEDULABLE => shortages(mask),
             UNSCHEDULABLE => one("node(s) were unschedulable"),
-            NODE_NAME => one("node(s) didn't match the requested node name"),
             NODE_AFFINITY => one("node(s) didn't match Pod's node affinity/selector"),
             PORTS => one("node(s) didn't have free ports for the requested pod ports"),
             OTHER_TAINTS => one("node(s) had untolerated taints"),
+            OTHER_UNREADABLE => one("node(s) can't take a pod whose spec can't be read"),
             OTHER_RESOURCES => one("Insufficient extended resources"),
             code => {
                 let known = code.checked_sub(FIRST_FREE).and_then(|n| self.texts.get(usize::from(n)));

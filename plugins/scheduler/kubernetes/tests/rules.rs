@@ -139,8 +139,25 @@ fn selectors_and_required_affinity() {
         let expected = if matches { Ok(()) } else { refused(AFFINITY) };
         assert_eq!(judge(labelled(0, &[("disk", "ssd"), ("cores", "16")]), &spec).map(drop), expected, "{spec}");
     }
-    let named = json!({"nodeName": "n1"});
-    assert_eq!(judge(node(0), &named).map(drop), refused("node(s) didn't match the requested node name"));
+}
+
+#[test]
+fn a_pod_that_cannot_be_read_is_refused_and_no_other_suffers() {
+    let unreadable = [
+        asking("much", "1Gi"),
+        json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": "here"}}}),
+        json!({"tolerations": 7}),
+    ];
+    for spec in unreadable {
+        let mut policy = policy(json!({}), [Delta::NodeSet(node(0)), class(1, &spec), class(2, &asking("1", "1Gi"))]);
+        let Verdict::Infeasible(code) = policy.evaluate(1, &[0]).unwrap()[0] else { panic!("{spec} is placed") };
+        let texts = policy.reasons(code);
+        assert!(texts[0].starts_with("node(s) can't take a pod whose spec can't be read: "), "{texts:?}");
+        // One that is on a node all the same counts as a pod there, and goes with its class.
+        policy.sync(vec![assign(0, 1, 1)]).unwrap();
+        assert!(matches!(policy.evaluate(2, &[]).unwrap()[..], [Verdict::Score(_)]), "{spec}");
+        policy.sync(vec![assign(0, 1, -1), Delta::ClassGone(1)]).unwrap();
+    }
 }
 
 #[test]
