@@ -9,7 +9,7 @@ use wasmtime::component::InstancePre;
 use crate::adapter::{
     AdmissionPool, ControllerPool, LoadBalancerInstance, NetworkInstance, SchedulerInstance, SinkInstance, worlds,
 };
-use crate::bundle::{Entry, OnFault};
+use crate::bundle::Entry;
 use crate::engine::Ticker;
 use crate::family::{Admission, Controller, LoadBalancer, Network, Scheduler, Sink};
 use crate::grants::Effective;
@@ -129,11 +129,6 @@ impl Loaded {
     /// What the bundle says about it.
     pub fn entry(&self) -> &Entry {
         &self.entry
-    }
-
-    /// What follows when it fails again and again. `Halt` is the engine's to carry out, a fallback the caller's.
-    pub fn on_fault(&self) -> &OnFault {
-        &self.entry.on_fault
     }
 
     /// What it may do.

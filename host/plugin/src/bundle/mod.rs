@@ -74,7 +74,8 @@ pub struct Wasi {
     pub directories: BTreeMap<String, String>,
 }
 
-/// What follows when a plugin fails again and again.
+/// What follows when a plugin fails again and again. The engine carries it out. There is no fallback to another plugin:
+/// `ARCHITECTURE.md` says why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFault {
