@@ -1,11 +1,12 @@
 //! A server and an agent as processes of their own, with one containerd: what two machines have, on one.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 
 use crate::kubectl::installed;
 use crate::stack::Options;
@@ -64,10 +65,15 @@ impl Pair {
 
     /// Starts the server, and waits until it answers.
     pub fn start_server(&mut self) -> Result<()> {
+        self.start_server_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_server_with(&mut self, more: &[&str]) -> Result<()> {
         let mut command = Command::new(&self.options.gantry);
         command.arg("server").arg("--data-dir").arg(self.data("server")).args(["--listen", LISTEN]);
         command.arg("--bundle").arg(&self.options.bundle).arg("--plugins").arg(&self.options.plugins);
-        command.arg("--kubeconfig").arg(self.kubeconfig()).args(["--node-grace", "15"]);
+        command.arg("--kubeconfig").arg(self.kubeconfig()).args(["--node-grace", "15"]).args(more);
         let server = self.server.insert(Process::start(&self.options.data, "server", &mut command)?);
         let kubectl = Kubectl::newest(&self.options.data.join("kubeconfig"));
         wait_for("the server to be ready", patience(), || {
@@ -77,16 +83,68 @@ impl Pair {
         .map(drop)
     }
 
-    /// Starts the agent without waiting for anything.
+    /// Starts the agent without waiting for anything. The first time it joins with a token.
     pub fn launch_agent(&mut self) -> Result<()> {
         let mut command = Command::new(&self.options.gantry);
-        command.arg("agent").arg("--data-dir").arg(self.data("agent")).arg("--kubeconfig").arg(self.kubeconfig());
+        command.arg("agent").arg("--data-dir").arg(self.data("agent"));
         command.args(["--node-name", NODE, "--pod-range", "10.64.0.0/24"]).arg("--containerd").arg(self.socket());
+        if !self.data("agent").join("identity.pem").exists() {
+            let token = self.options.data.join("token");
+            self.token(&["create", "--node", NODE, "--output", &token.to_string_lossy()])?;
+            command.args(["--server", &format!("https://{LISTEN}")]).arg("--token").arg(token);
+        }
         for image in &self.options.images {
             command.arg("--import").arg(image);
         }
         self.agent = Some(Process::start(&self.options.data, "agent", &mut command)?);
         Ok(())
+    }
+
+    /// `gantry token`, as the server's administrator.
+    pub fn token(&self, args: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.options.gantry);
+        command.arg("token").args(args).arg("--kubeconfig").arg(self.kubeconfig());
+        let output = command.output().context("can't run gantry token")?;
+        ensure!(output.status.success(), "gantry token {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Tries to join with a token, as a machine of this name without a runtime: what the agent says when it fails, or
+    /// nothing when it has joined.
+    pub fn try_to_join(&self, token: &Path, node: &str) -> Result<Option<String>> {
+        let folder = self.options.data.join(format!("joining-{node}"));
+        let mut command = Command::new("timeout");
+        command.arg("60").arg(&self.options.gantry).arg("agent").arg("--data-dir").arg(&folder);
+        command.args(["--server", &format!("https://{LISTEN}"), "--node-name", node, "--pod-range", "10.64.9.0/24"]);
+        command.arg("--token").arg(token).arg("--containerd").arg(self.options.data.join("no.sock"));
+        let output = command.output().context("can't run gantry agent")?;
+        if folder.join("identity.pem").exists() {
+            return Ok(None);
+        }
+        ensure!(output.status.code() == Some(1), "an agent that can't join goes on: {output:?}");
+        Ok(Some(String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+
+    /// kubectl with the certificate of the node's agent.
+    pub fn as_node(&self) -> Result<Kubectl> {
+        let folder = self.data("agent");
+        let known: Value = serde_json::from_slice(&fs::read(folder.join("server.json"))?)?;
+        let authority = self.options.data.join("authority.pem");
+        fs::write(&authority, known.get("authority").and_then(Value::as_str).context("no authority")?)?;
+        let (identity, file) = (folder.join("identity.pem"), self.options.data.join("node.kubeconfig"));
+        let text = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "node",
+            "clusters": [{"name": "c", "cluster": {"server": format!("https://{LISTEN}"), "certificate-authority": authority}}],
+            "users": [{"name": "u", "user": {"client-certificate": identity, "client-key": identity}}],
+            "contexts": [{"name": "node", "context": {"cluster": "c", "user": "u"}}],
+        });
+        fs::write(&file, text.to_string())?;
+        Ok(Kubectl::newest(&file))
+    }
+
+    /// The certificate that the agent has now.
+    pub fn certificate(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.data("agent").join("identity.pem"))?)
     }
 
     /// Starts the agent, and waits until its node is ready.

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use gantry_tests::case::{number, text};
 use gantry_tests::manifests::{deployment, pod, with};
 use gantry_tests::{Case, Pair};
+use serde_json::json;
 
 #[test]
 fn server_and_agent_survive_each_other() -> Result<()> {
@@ -22,10 +23,13 @@ fn server_and_agent_survive_each_other() -> Result<()> {
 fn play(pair: &mut Pair) -> Result<()> {
     let case = pair.case("apart")?;
     reaches_the_node(pair, &case)?;
+    is_nobody_else(pair, &case)?;
+    tokens_end(pair, &case)?;
     follows_its_configuration(&case)?;
     server_killed(pair, &case)?;
     agent_killed(pair, &case)?;
     agent_starts_alone(pair, &case)?;
+    renews_its_certificate(pair, &case)?;
     case.line("delete deployment/web pod/files --timeout=60s")?;
     case.until("the node to be empty", || {
         let tasks = pair.ctr(&["tasks", "list", "--quiet"])?;
@@ -74,6 +78,119 @@ fn follows_its_configuration(case: &Case) -> Result<()> {
         ensure!(color == "blue", "it is {color}");
         Ok(())
     })
+}
+
+/// With its own certificate an agent reads and writes what is its node's, and nothing else.
+fn is_nobody_else(pair: &Pair, case: &Case) -> Result<()> {
+    let node = pair.as_node()?;
+    ensure!(node.run(&["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"])? == "system:node:apart");
+    case.apply(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "elsewhere"}}))?;
+    for name in ["mine", "foreign"] {
+        case.line(&format!("create secret generic {name} --from-literal=key=value"))?;
+    }
+    let volume = |secret: &str| json!([{"name": "v", "secret": {"secretName": secret}}]);
+    let foreign = with(pod("foreign", "sleep 100000"), "/spec/nodeName", json!("elsewhere"));
+    case.apply(&with(foreign, "/spec/volumes", volume("foreign")))?;
+    case.apply(&with(pod("mine", "sleep 100000"), "/spec/volumes", volume("mine")))?;
+    case.line("wait pod/mine --for=condition=Ready --timeout=60s")?;
+    let ask = |line: &str| {
+        let args: Vec<&str> = line.split(' ').chain(["-n", case.namespace.as_str()]).collect();
+        node.output(&args, "")
+    };
+    for line in [
+        "get secret mine",
+        "get pod mine",
+        "get services",
+        "get nodes",
+        "get pods -A --field-selector=spec.nodeName=apart",
+    ] {
+        let output = ask(line)?;
+        ensure!(output.status.success(), "{line}: {output:?}");
+    }
+    let status = "--type=merge --subresource=status -p {\"status\":{\"message\":\"x\"}}";
+    for line in [
+        "get secret foreign".to_owned(),
+        "get secrets".to_owned(),
+        "get secrets -n kube-system".to_owned(),
+        "get pods".to_owned(),
+        "get pod foreign".to_owned(),
+        "get pods -A --field-selector=spec.nodeName=elsewhere".to_owned(),
+        "exec mine -- /web echo x".to_owned(),
+        "delete pod foreign".to_owned(),
+        format!("patch pod foreign {status}"),
+        format!("patch node elsewhere {status}"),
+        "label node apart team=a".to_owned(),
+        "taint node apart a=b:NoSchedule".to_owned(),
+        "cordon apart".to_owned(),
+        "delete node apart".to_owned(),
+        "create configmap any".to_owned(),
+        "get deployments".to_owned(),
+    ] {
+        let output = ask(&line)?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(!output.status.success() && said.contains("orbidden"), "{line}: {output:?}");
+    }
+    let output = ask(&format!("patch pod mine {status}"))?;
+    ensure!(output.status.success(), "its own pod's status: {output:?}");
+    case.line("delete pod/mine --timeout=60s")?;
+    // Its node takes the other one away with it.
+    case.line("delete node/elsewhere").map(drop)
+}
+
+fn tokens_end(pair: &Pair, case: &Case) -> Result<()> {
+    let make = |name: &str, more: &[&str]| {
+        let file = pair.data("server").join(format!("{name}.token"));
+        let path = file.to_string_lossy().into_owned();
+        let args: Vec<&str> = ["create", "--output", &path].into_iter().chain(more.iter().copied()).collect();
+        pair.token(&args)?;
+        let text = std::fs::read_to_string(&file)?;
+        let id = text.split('.').next().unwrap_or_default().to_owned();
+        anyhow::Ok((file, id))
+    };
+    let refused = |file: &std::path::Path, node: &str, why: &str| {
+        let said = pair.try_to_join(file, node)?.with_context(|| format!("{node} has joined"))?;
+        ensure!(said.contains(why), "{said:?} does not say {why:?}");
+        Ok(())
+    };
+    let (revoked, id) = make("revoked", &[])?;
+    ensure!(pair.token(&["list"])?.contains(&id));
+    pair.token(&["revoke", &id])?;
+    refused(&revoked, "late", "Unauthorized")?;
+    let (bound, _) = make("bound", &["--node", "other"])?;
+    refused(&bound, "late", "the token is for node \"other\"")?;
+    let (any, _) = make("any", &[])?;
+    refused(&any, "apart", "is taken")?;
+    let (short, id) = make("short", &["--ttl", "1s"])?;
+    case.until("the token to end", || refused(&short, "late", "Unauthorized"))?;
+    case.until("it to be cleared away", || {
+        ensure!(!pair.token(&["list"])?.contains(&id));
+        Ok(())
+    })?;
+    let joined = pair.try_to_join(&any, "late")?;
+    ensure!(joined.is_none(), "it can't join: {joined:?}");
+    let requests = case.line("get csr -o jsonpath={.items[*].status.conditions[*].type}")?;
+    ensure!(requests.contains("Approved") && requests.contains("Denied"), "{requests}");
+    Ok(())
+}
+
+/// A certificate of a few seconds is renewed again and again, and the node goes on.
+fn renews_its_certificate(pair: &mut Pair, case: &Case) -> Result<()> {
+    pair.crash_server()?;
+    pair.crash_agent()?;
+    pair.start_server_with(&["--node-certificate-life", "15"])?;
+    std::fs::remove_file(pair.data("agent").join("identity.pem"))?;
+    // As if it had run out.
+    case.line("delete lease apart -n kube-node-lease")?;
+    pair.start_agent()?;
+    for _ in 0..3 {
+        let before = pair.certificate()?;
+        case.until("another certificate", || {
+            ensure!(pair.certificate()? != before);
+            Ok(())
+        })?;
+        case.until("the link", || case.line("exec deployment/web -- /web echo again"))?;
+    }
+    pair.until_ready("True")
 }
 
 fn server_killed(pair: &mut Pair, case: &Case) -> Result<()> {

@@ -1,12 +1,15 @@
 //! Who may do what. Until roles exist there are three kinds of user: administrators may do everything, members of
 //! [`VIEWERS`] may read everything but secrets, and everybody who is authenticated may look around (discovery) and ask
-//! about themselves.
+//! about themselves. What others may do, such as nodes, an [`Authorizer`] says.
+
+use std::sync::Arc;
 
 use gantry_model::Status;
 use gantry_model::status::Reason;
 
 use crate::auth::User;
 use crate::route::Target;
+use crate::wire::query::Query;
 
 /// The group that may read.
 pub const VIEWERS: &str = "gantry:viewers";
@@ -19,17 +22,48 @@ const REVIEWS: [&str; 2] = ["authorization.k8s.io", "authentication.k8s.io"];
 
 /// What a user asks for, in the words of Kubernetes' access reviews.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Attributes<'a> {
+pub struct Attributes<'a> {
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`
     pub verb: &'a str,
+    /// API group; empty for core.
     pub group: &'a str,
+    /// `pods`
     pub plural: &'a str,
+    /// Empty: the object itself.
     pub subresource: &'a str,
+    /// Empty: of the cluster, or of all namespaces.
     pub namespace: &'a str,
+    /// Empty: all, or the one in the body.
     pub name: &'a str,
+    /// The field selector of the request, as it was sent.
+    pub fields: &'a str,
+}
+
+/// Says what users may do who are neither administrators nor viewers. Asked with every request of theirs.
+pub trait Authorizer: Send + Sync + 'static {
+    /// Whether this user may. `false` leaves it to others to allow it. A new object is not seen here: what may stand in it
+    /// is for a reviewer of writes.
+    fn allows(&self, user: &User, asked: &Attributes<'_>) -> bool;
+}
+
+/// Everybody who has a say.
+pub(crate) struct Access {
+    authorizers: Vec<Arc<dyn Authorizer>>,
+}
+
+impl Access {
+    pub(crate) fn new(authorizers: Vec<Arc<dyn Authorizer>>) -> Self {
+        Self { authorizers }
+    }
+
+    /// Whether a user may do this to objects.
+    pub(crate) fn allows(&self, user: &User, asked: &Attributes<'_>) -> bool {
+        allowed(user, asked) || self.authorizers.iter().any(|authorizer| authorizer.allows(user, asked))
+    }
 }
 
 impl<'a> Attributes<'a> {
-    pub(crate) fn of(verb: &'a str, target: &'a Target<'_>) -> Self {
+    pub(crate) fn of(verb: &'a str, target: &'a Target<'_>, query: &'a Query<'_>) -> Self {
         Self {
             verb,
             group: target.group,
@@ -37,12 +71,13 @@ impl<'a> Attributes<'a> {
             subresource: target.subresource,
             namespace: &target.namespace,
             name: &target.name,
+            fields: query.get("fieldSelector").unwrap_or_default(),
         }
     }
 }
 
-/// Whether a user may do this to objects.
-pub(crate) fn allowed(user: &User, asked: &Attributes<'_>) -> bool {
+/// What groups alone decide.
+fn allowed(user: &User, asked: &Attributes<'_>) -> bool {
     if user.is_admin() {
         return true;
     }

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::access::{self, Attributes};
+use crate::access::{self, Access, Attributes, Authorizer};
 use crate::auth::{self, Authenticator, User};
 use crate::discovery::Discovery;
 use crate::openapi::OpenApi;
@@ -36,6 +36,7 @@ pub(crate) struct App {
     discovery: Discovery,
     openapi: OpenApi,
     authenticators: Vec<Arc<dyn Authenticator>>,
+    pub(crate) access: Access,
     metrics: Metrics,
     readiness: Readiness,
     extra: axum::Router,
@@ -47,6 +48,7 @@ impl App {
         objects: Objects,
         streams: Arc<dyn Streams>,
         authenticators: Vec<Arc<dyn Authenticator>>,
+        authorizers: Vec<Arc<dyn Authorizer>>,
         metrics: Metrics,
         readiness: Readiness,
         extra: axum::Router,
@@ -62,6 +64,7 @@ impl App {
             limits,
             stop,
             authenticators,
+            access: Access::new(authorizers),
             metrics,
             readiness,
             extra,
@@ -109,8 +112,8 @@ impl App {
         proven.store(true, Ordering::Relaxed);
         match route {
             Route::Objects(target) => {
-                let asked = Attributes::of(verb, target);
-                if !access::allowed(&user, &asked) {
+                let asked = Attributes::of(verb, target, query);
+                if !self.access.allows(&user, &asked) {
                     return Err(access::forbidden(&user, &asked));
                 }
                 Call { app: self, user: &user, query, target, verb }.answer(head, body).await

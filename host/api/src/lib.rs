@@ -1,5 +1,6 @@
 //! The HTTP side of the Kubernetes API: who asks, what a path names, how bodies and answers look. What reading and
-//! writing an object means is decided in `gantry-objects`; nothing here knows a kind beyond Pods and Namespaces.
+//! writing an object means is decided in `gantry-objects`; nothing here knows a kind beyond Pods, Namespaces and the
+//! approval of CertificateSigningRequests.
 
 mod access;
 mod app;
@@ -15,7 +16,7 @@ pub mod streams;
 mod verbs;
 mod wire;
 
-pub use access::{NODES, VIEWERS};
+pub use access::{Attributes, Authorizer, NODES, VIEWERS};
 pub use auth::{Authenticator, Tokens, User};
 pub use pki::Pki;
 pub use server::{Handle, Limits, Options, Paths, Server, Tls};

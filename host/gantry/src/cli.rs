@@ -8,6 +8,7 @@ use crate::agent::AgentArgs;
 use crate::bundle::BundleCommand;
 use crate::clean::Clean;
 use crate::server::ServerArgs;
+use crate::token::TokenCommand;
 use crate::up::Up;
 
 /// Exit code of a command that failed. Wrong usage is 2, as clap has it.
@@ -58,11 +59,15 @@ pub enum Command {
     Server(Box<ServerArgs>),
     /// Run a node of a control plane that runs elsewhere.
     ///
-    /// The agent dials the server, so it works behind NAT; logs and exec come back on that connection. It gets its plugins
-    /// from the server and keeps them. While the server is away, containers go on and are restarted as their pods say.
+    /// With a token (`gantry token create`) the machine joins: it gets a certificate of its own, which it renews by itself.
+    /// The token is needed only once. The agent dials the server, so it works behind NAT; logs and exec come back on that
+    /// connection. It gets its plugins from the server and keeps them. While the server is away, containers go on and are restarted as their pods say.
     /// Stopping the agent (Ctrl-C or SIGTERM) leaves containers running: the next one takes them over.
     #[command(after_help = AGENT_EXAMPLES)]
     Agent(Box<AgentArgs>),
+    /// Make, list and revoke the tokens with which machines join as nodes.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Check a bundle of plugins, or pin it to the components that there are.
     #[command(subcommand)]
     Bundle(BundleCommand),
@@ -84,7 +89,8 @@ const SERVER_EXAMPLES: &str = "Examples:
 Exit codes: 0 stopped as told, 1 failed, 2 wrong usage";
 
 const AGENT_EXAMPLES: &str = "Examples:
-  gantry agent --server https://api.example.com:6443 --kubeconfig node.kubeconfig --pod-range 10.64.1.0/24
+  gantry agent --server https://api.example.com:6443 --token node.token     joins
+  gantry agent                                                              comes back
   gantry clean --data-dir gantry-agent      what a stopped agent left on the machine
 
 Exit codes: 0 stopped as told, 1 failed, 2 wrong usage";

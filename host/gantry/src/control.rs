@@ -27,7 +27,7 @@ use gantry_store::{Sled, Store};
 use tokio::task::JoinSet;
 
 use crate::node::Upstream;
-use crate::{files, kinds, records, reviewers};
+use crate::{files, identity, kinds, records, reviewers};
 
 /// Keys in one call of a controller.
 const BATCH: usize = 16;
@@ -270,22 +270,34 @@ pub struct Serving {
     pub kubeconfig: PathBuf,
     /// Bearer tokens.
     pub tokens: Option<PathBuf>,
+    /// How long certificates of nodes are good for.
+    pub node_certificates: Duration,
 }
 
 /// Starts the API, then writes the kubeconfig: whoever finds one can use it.
-pub async fn serve(control: &Control, serving: &Serving, hub: &Hub, metrics: Metrics) -> Result<gantry_api::Handle> {
+pub async fn serve(
+    control: &mut Control,
+    serving: &Serving,
+    hub: &Hub,
+    metrics: Metrics,
+) -> Result<gantry_api::Handle> {
     let mut names = serving.names.clone();
     if !serving.listen.ip().is_unspecified() {
         names.push(serving.listen.ip().to_string());
     }
     let pki = Pki::load_or_create(&serving.pki, &names)?;
     let tokens = serving.tokens.as_deref().map(Tokens::load).transpose()?;
-    let authenticators = tokens.into_iter().map(|t| Arc::new(t) as Arc<dyn Authenticator>).collect();
+    // The one of a file takes every bearer token for its own.
+    let mut authenticators = vec![identity::authenticator(&control.objects)];
+    authenticators.extend(tokens.map(|tokens| Arc::new(tokens) as Arc<dyn Authenticator>));
+    let (tls, pki) = (pki.tls()?, Arc::new(pki));
+    identity::start(&mut control.loops, &control.objects, pki.clone(), serving.node_certificates);
     let server = Server::start(Options {
         listen: serving.listen,
-        tls: pki.tls()?,
+        tls,
         objects: control.objects.clone(),
         authenticators,
+        authorizers: vec![identity::authorizer(&control.objects)],
         streams: Arc::new(hub.clone()),
         metrics,
         readiness: Arc::new(Vec::new),

@@ -8,6 +8,7 @@ mod cli;
 mod control;
 mod delivery;
 mod files;
+mod identity;
 mod kinds;
 mod logging;
 mod node;
@@ -18,6 +19,7 @@ mod server;
 mod stop;
 mod streams;
 mod telemetry;
+mod token;
 mod up;
 
 use std::process::ExitCode;
@@ -52,6 +54,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
         Command::Up(up) => threaded(up.run(cli.log)),
         Command::Server(args) => threaded(async move { server::run(&args, None, &cli.log).await }),
         Command::Agent(agent) => threaded(agent.run(cli.log)),
+        Command::Token(command) => threaded(command.run()),
         Command::Bundle(command) => command.run(),
         Command::Clean(clean) => threaded(clean.run(cli.log)),
         Command::Completion { shell } => {

@@ -63,6 +63,14 @@ pub struct NodeArgs {
 }
 
 impl NodeArgs {
+    /// The node's name.
+    pub fn name(&self) -> Result<String> {
+        match &self.node_name {
+            Some(name) => Ok(name.clone()),
+            None => Ok(nix::sys::utsname::uname()?.nodename().to_string_lossy().to_lowercase()),
+        }
+    }
+
     /// How containerd is reached.
     pub fn runtime(&self, data: &Path, notices: &Notices) -> containerd::Options {
         containerd::Options {
@@ -117,7 +125,7 @@ impl Node {
             let names = runtime.import(archive).await.with_context(|| format!("can't import {}", archive.display()))?;
             tracing::info!(?names, archive = %archive.display(), "imported");
         }
-        let name = args.node_name.clone().unwrap_or(machine.hostname);
+        let name = args.name()?;
         let Upstream { cluster, plugins, outlets } = upstream;
         // Before the agent, which takes containers over and reads on what they write.
         let records = ship(args, &name, &folder, notices, outlets).await?;

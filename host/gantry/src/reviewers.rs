@@ -1,4 +1,4 @@
-//! Who looks at writes: the plugins of the family admission, in the bundle's order.
+//! Who looks at writes: the host at what nodes write, then the plugins of the family admission, in the bundle's order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,6 +9,8 @@ use gantry_objects::Objects;
 use gantry_objects::admission::{Reviewer, Rule};
 use gantry_plugin::{Bundle, Loaded};
 use tokio::task::JoinSet;
+
+use crate::identity;
 
 /// Which writes each plugin reviews.
 pub type Rules = HashMap<String, Vec<Rule>>;
@@ -22,7 +24,7 @@ pub fn start(
     rules: &Rules,
     objects: &Objects,
 ) {
-    let mut reviewers: Vec<Arc<dyn Reviewer>> = Vec::new();
+    let mut reviewers: Vec<Arc<dyn Reviewer>> = vec![identity::reviewer()];
     for entry in &bundle.plugins {
         let plugin = loaded.iter().find(|plugin| plugin.name() == entry.name);
         if let Some(admission) = plugin.and_then(|plugin| plugin.admission()) {

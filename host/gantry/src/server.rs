@@ -50,6 +50,9 @@ pub struct ServerArgs {
     /// Silence after which a node is not ready, in seconds.
     #[arg(long, default_value_t = 40, value_name = "SECONDS")]
     pub node_grace: u64,
+    /// How long certificates of nodes are good for, in seconds. Agents renew theirs in time.
+    #[arg(long, default_value_t = 30 * 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(10..))]
+    pub node_certificate_life: u64,
 }
 
 /// Runs a control plane until it is told to stop.
@@ -60,7 +63,7 @@ pub async fn run(args: &ServerArgs, node: Option<&NodeArgs>, log: &Log) -> Resul
     let data = args.data_dir.canonicalize()?;
     let metrics = telemetry::start()?;
     let mut stop = Stop::new()?;
-    let control = Control::start(args.settings(&data)).await?;
+    let mut control = Control::start(args.settings(&data)).await?;
     let hub = Hub::new(Arc::new(Offer::new(&args.bundle, control.loaded(), control.outlets())?));
     let node = match node {
         Some(args) => Some(Node::start(args, &data, control.upstream()).await?),
@@ -69,7 +72,7 @@ pub async fn run(args: &ServerArgs, node: Option<&NodeArgs>, log: &Log) -> Resul
     if let Some(node) = &node {
         hub.add(node.name(), Arc::new(NodeStreams::new(node.agent().clone())));
     }
-    let api = control::serve(&control, &args.serving(&data), &hub, metrics).await?;
+    let api = control::serve(&mut control, &args.serving(&data), &hub, metrics).await?;
     let fleet = (args.hollow_nodes > 0).then(|| Fleet::start(control.cluster(), args.fleet()));
     tracing::info!(url = api.url(), seconds = begun.elapsed().as_secs_f64(), "ready");
     stop.wanted().await;
@@ -103,6 +106,7 @@ impl ServerArgs {
             pki: data.join("pki"),
             kubeconfig: self.kubeconfig.clone().unwrap_or_else(|| data.join("kubeconfig")),
             tokens: self.token_file.clone(),
+            node_certificates: std::time::Duration::from_secs(self.node_certificate_life),
         }
     }
 

@@ -25,6 +25,7 @@ pub fn definitions() -> BTreeMap<String, Value> {
     add!(generator, api::batch::v1: Job CronJob);
     add!(generator, api::autoscaling::v1: Scale);
     add!(generator, api::autoscaling::v2: HorizontalPodAutoscaler);
+    add!(generator, api::certificates::v1: CertificateSigningRequest);
     add!(generator, api::coordination::v1: Lease);
     add!(generator, api::discovery::v1: EndpointSlice);
     add!(generator, api::events::v1: Event);

@@ -82,6 +82,7 @@ fn parts(kind: &Kind) -> Vec<Part> {
             add("log", own(), &["get"]);
         }
         ("", "namespaces") => add("finalize", own(), &["update"]),
+        ("certificates.k8s.io", "certificatesigningrequests") => add("approval", own(), &PART),
         _ => {}
     }
     if kind.scale.is_some() {

@@ -11,10 +11,11 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Pair;
+use super::request::Wanted;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const AUTHORITY_DAYS: u32 = 3650;
-const LEAF_DAYS: u32 = 365;
+const LEAF: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Leaf certificates with less left than this are made anew.
 const RENEW_DAYS: i64 = 30;
 /// Clocks of clients may be behind by this much.
@@ -39,6 +40,18 @@ pub(super) fn server(issuer: &Issuer<'static, KeyPair>, names: &[String]) -> Res
 
 pub(super) fn client(issuer: &Issuer<'static, KeyPair>, user: &str, group: &str) -> Result<Pair, rcgen::Error> {
     sign(&leaf(user, Some(group), ExtendedKeyUsagePurpose::ClientAuth)?, issuer)
+}
+
+/// A client certificate for the key of a request. What is wrong with clocks must not outweigh a short life.
+pub(super) fn answer(
+    issuer: &Issuer<'static, KeyPair>,
+    wanted: &Wanted,
+    group: &str,
+    life: Duration,
+) -> Result<String, rcgen::Error> {
+    let mut params = leaf(&wanted.user, Some(group), ExtendedKeyUsagePurpose::ClientAuth)?;
+    valid_for(&mut params, SKEW.min(life / 10), life);
+    Ok(params.signed_by(&wanted.key, issuer)?.pem())
 }
 
 /// The names a server certificate carries: those given, the loopback ones and the host's.
@@ -87,7 +100,7 @@ fn authority_params() -> Result<CertificateParams, rcgen::Error> {
     params.distinguished_name.push(DnType::CommonName, "gantry-ca");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    valid_for(&mut params, AUTHORITY_DAYS);
+    valid_for(&mut params, SKEW, DAY * AUTHORITY_DAYS);
     Ok(params)
 }
 
@@ -101,15 +114,15 @@ fn leaf(user: &str, group: Option<&str>, usage: ExtendedKeyUsagePurpose) -> Resu
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
-    valid_for(&mut params, LEAF_DAYS);
+    valid_for(&mut params, SKEW, LEAF);
     Ok(params)
 }
 
-fn valid_for(params: &mut CertificateParams, days: u32) {
+fn valid_for(params: &mut CertificateParams, skew: Duration, life: Duration) {
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    params.not_before = epoch + now.saturating_sub(SKEW);
-    params.not_after = epoch + now + DAY * days;
+    params.not_before = epoch + now.saturating_sub(skew);
+    params.not_after = epoch + now + life;
 }
 
 fn sign(params: &CertificateParams, issuer: &Issuer<'static, KeyPair>) -> Result<Pair, rcgen::Error> {

@@ -4,13 +4,18 @@
 mod files;
 mod kubeconfig;
 mod mint;
+mod request;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::server::Tls;
+
+pub(crate) use request::good_until;
+pub use request::{About, Wanted, describe, read_request, request};
 
 /// A certificate and its private key, both PEM.
 #[derive(Clone)]
@@ -81,6 +86,13 @@ impl Pki {
     pub fn client(&self, user: &str, group: &str) -> Result<Pair, Error> {
         let issuer = mint::issuer(&self.authority)?;
         Ok(mint::client(&issuer, user, group)?)
+    }
+
+    /// A client certificate (PEM) for whoever sent this request: its CN, and `group` as O, for so long. Whether it may be
+    /// given is the caller's to judge.
+    pub fn sign(&self, wanted: &Wanted, group: &str, life: Duration) -> Result<String, Error> {
+        let issuer = mint::issuer(&self.authority)?;
+        Ok(mint::answer(&issuer, wanted, group, life)?)
     }
 
     /// The authority's certificate, PEM.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -85,7 +85,7 @@ async fn serve(
         }
         Err(_) => return,
     };
-    let user = certificate_user(&stream);
+    let (user, outdated) = (certificate_user(&stream), certificate_end(&stream));
     let proven = Arc::new(AtomicBool::new(user.is_some()));
     let known = proven.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -106,6 +106,8 @@ async fn serve(
         },
         // Places are few: who has not said by now who it is, makes room.
         () = strangers => {}
+        // Whoever has a newer one shows it on its next connection.
+        () = outdated => tracing::debug!("a client's certificate is over, and so is its connection"),
     }
 }
 
@@ -123,6 +125,16 @@ impl Builders {
 
     fn of(&self, stream: &TlsStream<TcpStream>) -> &Arc<auto::Builder<TokioExecutor>> {
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") { &self.http2 } else { &self.http1 }
+    }
+}
+
+/// Until the client's certificate is over.
+fn certificate_end(stream: &TlsStream<TcpStream>) -> impl Future<Output = ()> + Send + use<> {
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let until = certificate.and_then(|der| crate::pki::good_until(der));
+    async move {
+        let Some(until) = until else { return std::future::pending().await };
+        tokio::time::sleep(until.duration_since(SystemTime::now()).unwrap_or_default()).await;
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Authorizer;
 use crate::app::App;
 use crate::auth::Authenticator;
 use crate::streams::Streams;
@@ -70,6 +71,8 @@ pub struct Options {
     pub objects: Objects,
     /// Asked after the client certificate.
     pub authenticators: Vec<Arc<dyn Authenticator>>,
+    /// Say what users may do who are neither administrators nor viewers.
+    pub authorizers: Vec<Arc<dyn Authorizer>>,
     /// Logs and processes.
     pub streams: Arc<dyn Streams>,
     /// For `/metrics`.
@@ -117,6 +120,7 @@ impl Server {
             options.objects,
             options.streams,
             options.authenticators,
+            options.authorizers,
             options.metrics,
             options.readiness,
             options.extra,

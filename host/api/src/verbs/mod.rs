@@ -74,6 +74,8 @@ impl Call<'_> {
             "" => self.object(&kind, head, body).await,
             "status" if kind.status => self.part(&kind, head, body).await,
             "scale" if kind.scale.is_some() => self.part(&kind, head, body).await,
+            // A part of the status, so that those who approve and those who sign can be different users.
+            "approval" if kind.kind == "CertificateSigningRequest" => self.part(&kind, head, body).await,
             _ if kind.group.is_empty() => self.substrate(&kind, head, body).await,
             _ => Err(no_such_path()),
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::write::expect_type;
 use super::{Call, not_allowed};
-use crate::access::{self, Attributes};
+use crate::access::{self, Access, Attributes};
 use crate::auth::User;
 use crate::route::Target;
 use crate::wire::body::{self, Media};
@@ -58,8 +58,8 @@ impl Call<'_> {
         let status = match review.kind {
             "SelfSubjectReview" => json!({ "userInfo": { "username": self.user.name, "groups": self.user.groups } }),
             "SelfSubjectRulesReview" => rules(self.user),
-            "SelfSubjectAccessReview" => access(self.user, &object),
-            _ => access(&subject(&object), &object),
+            "SelfSubjectAccessReview" => access(&self.app.access, self.user, &object),
+            _ => access(&self.app.access, &subject(&object), &object),
         };
         if let Some(map) = object.as_object_mut() {
             map.insert("status".to_owned(), status);
@@ -75,13 +75,14 @@ fn subject(object: &Value) -> User {
     User::new(name, groups.filter_map(Value::as_str).map(str::to_owned))
 }
 
-fn access(user: &User, object: &Value) -> Value {
+fn access(rules: &Access, user: &User, object: &Value) -> Value {
     let text = |at: &Value, name: &str| at.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let allowed = match (object.pointer("/spec/resourceAttributes"), object.pointer("/spec/nonResourceAttributes")) {
         (Some(at), _) => {
             let [verb, group, plural] = ["verb", "group", "resource"].map(|name| text(at, name));
             let [subresource, namespace, name] = ["subresource", "namespace", "name"].map(|name| text(at, name));
-            access::allowed(
+            let fields = fields(at);
+            rules.allows(
                 user,
                 &Attributes {
                     verb: &verb,
@@ -90,6 +91,7 @@ fn access(user: &User, object: &Value) -> Value {
                     subresource: &subresource,
                     namespace: &namespace,
                     name: &name,
+                    fields: &fields,
                 },
             )
         }
@@ -98,6 +100,21 @@ fn access(user: &User, object: &Value) -> Value {
     };
     let reason = if allowed { "the user's groups allow it" } else { "none of the user's groups allows it" };
     json!({ "allowed": allowed, "reason": reason })
+}
+
+/// A field selector as a review has it: as text, or as the conditions in which the text was taken apart.
+fn fields(attributes: &Value) -> String {
+    let Some(selector) = attributes.get("fieldSelector") else { return String::new() };
+    if let Some(raw) = selector.get("rawSelector").and_then(Value::as_str) {
+        return raw.to_owned();
+    }
+    let requirements = selector.get("requirements").and_then(Value::as_array).into_iter().flatten();
+    let equal = requirements.filter_map(|requirement| {
+        let key = requirement.get("key")?.as_str()?;
+        let value = requirement.pointer("/values/0")?.as_str()?;
+        (requirement.get("operator")?.as_str()? == "In").then(|| format!("{key}={value}"))
+    });
+    equal.collect::<Vec<_>>().join(",")
 }
 
 /// What a user may do, as far as a list of rules can say it.
@@ -126,11 +143,12 @@ mod tests {
 
     #[test]
     fn access_is_answered_by_group() {
+        let rules = Access::new(Vec::new());
         let ask = json!({"spec": {"user": "x", "groups": ["system:masters"], "resourceAttributes": {"verb": "delete", "resource": "pods"}}});
-        assert_eq!(access(&subject(&ask), &ask)["allowed"], true);
-        assert_eq!(access(&User::new("bob", []), &ask)["allowed"], false);
+        assert_eq!(access(&rules, &subject(&ask), &ask)["allowed"], true);
+        assert_eq!(access(&rules, &User::new("bob", []), &ask)["allowed"], false);
         let path = json!({"spec": {"nonResourceAttributes": {"verb": "get", "path": "/version"}}});
-        assert_eq!(access(&User::new("bob", []), &path)["allowed"], true);
-        assert_eq!(access(&User::new("bob", []), &json!({}))["allowed"], false);
+        assert_eq!(access(&rules, &User::new("bob", []), &path)["allowed"], true);
+        assert_eq!(access(&rules, &User::new("bob", []), &json!({}))["allowed"], false);
     }
 }

@@ -120,7 +120,7 @@ impl Call<'_> {
             validation,
             force: self.query.flag("force")?,
             subresource: match self.target.subresource {
-                "status" => Subresource::Status,
+                "status" | "approval" => Subresource::Status,
                 "scale" => Subresource::Scale,
                 _ => Subresource::None,
             },

@@ -58,6 +58,7 @@ impl Cluster {
             tls: pki.tls().unwrap(),
             objects: objects.clone(),
             authenticators: vec![Arc::new(Tokens::parse(TOKENS).unwrap())],
+            authorizers: Vec::new(),
             streams: Arc::new(Echo),
             metrics: Arc::new(|| "gantry_up 1\n".to_owned()),
             readiness: Arc::new(Vec::new),

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use rustls::client::WantsClientCert;
+use rustls::client::{ResolvesClientCert, Resumption, WantsClientCert};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+
+use super::pin::Pinned;
 
 /// Believes servers of these authorities (PEM), and shows a certificate with its key (PEM).
 pub fn mutual(authorities: &[u8], certificate: &[u8], key: &[u8]) -> Result<ClientConfig> {
@@ -15,13 +18,31 @@ pub fn mutual(authorities: &[u8], certificate: &[u8], key: &[u8]) -> Result<Clie
     believing(authorities)?.with_client_auth_cert(chain, key).context("the client certificate can't be used")
 }
 
+/// Believes servers of these authorities (PEM), and shows the certificate that is the current one at the time. Sessions
+/// are not resumed: with an old session goes an old certificate.
+pub fn current(authorities: &[u8], certificate: Arc<dyn ResolvesClientCert>) -> Result<ClientConfig> {
+    let mut config = believing(authorities)?.with_client_cert_resolver(certificate);
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// Believes the server that a digest says, and shows nothing.
+pub fn pinned(pinned: Arc<Pinned>) -> Result<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(pinned).with_no_client_auth())
+}
+
+/// The cryptography that everything here uses.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
 fn believing(authorities: &[u8]) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
     let mut roots = RootCertStore::empty();
     for authority in certificates(authorities).context("the server's authority can't be used")? {
         roots.add(authority).context("the server's authority can't be used")?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots))
 }
 

@@ -14,8 +14,9 @@ use clap::builder::Resettable;
 use gantry_link::{Client, Uplink};
 use gantry_node::cluster::{Cluster, Remote, remote};
 use gantry_plugin::{Engine, EngineOptions};
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::access::{Access, Kubeconfig};
+use crate::access::{Access, Current, Join, Kubeconfig};
 use crate::cli::Log;
 use crate::delivery::Through;
 use crate::logging;
@@ -29,12 +30,16 @@ use plugins::{Plugins, Set};
 #[derive(Args, Clone, Debug)]
 #[command(mut_arg("pod_range", |arg| arg.required(true).default_value(Resettable::Reset)))]
 pub struct AgentArgs {
-    /// The server's address: `https://HOST:PORT`. By default that in the kubeconfig.
+    /// The server's address: `https://HOST:PORT`. By default that of last time, or that in the kubeconfig.
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
-    /// Credentials: a kubeconfig with the server's authority and a client certificate, for now one of `system:masters`.
+    /// What lets this machine join: a file that `gantry token create` wrote. Not needed once it has joined.
     #[arg(long, value_name = "FILE")]
-    pub kubeconfig: PathBuf,
+    pub token: Option<PathBuf>,
+    /// Credentials that somebody else manages: a kubeconfig with the server's authority and a client certificate of
+    /// `system:nodes` for `system:node:NAME`. Then nothing is joined or renewed.
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    pub kubeconfig: Option<PathBuf>,
     /// Where all state goes.
     #[arg(long, default_value = "gantry-agent", value_name = "FOLDER")]
     pub data_dir: PathBuf,
@@ -50,15 +55,39 @@ impl AgentArgs {
         let data = self.data_dir.canonicalize()?;
         let folder = Folder::claim(&data)?;
         let mut stop = Stop::new()?;
-        let access = Kubeconfig::read(&self.kubeconfig)?.access(self.server.as_deref())?;
-        folder.belongs_to(&access.authority)?;
-        let service = Service::new(self.node, &data, access)?;
         // Whatever it waits for, it stops when it is told to.
+        let (access, current) = tokio::select! {
+            access = self.access(&folder, &data) => access?,
+            () = stop.wanted() => return Ok(ExitCode::SUCCESS),
+        };
+        let _renewal = current.map(|current| keep(current, &access)).transpose()?;
+        let service = Service::new(self.node, &data, access)?;
         tokio::select! {
             set = service.plugins.first() => service.run(set?, &mut stop).await,
             () = stop.wanted() => Ok(ExitCode::SUCCESS),
         }
     }
+
+    /// How the server is reached, and the certificate that is to be renewed.
+    async fn access(&self, folder: &Folder, data: &Path) -> Result<(Access, Option<Current>)> {
+        if let Some(file) = &self.kubeconfig {
+            let access = Kubeconfig::read(file)?.access(self.server.as_deref())?;
+            folder.belongs_to(&access.authority)?;
+            return Ok((access, None));
+        }
+        let node = self.node.name()?;
+        let (server, token) = (self.server.as_deref(), self.token.as_deref());
+        let join = Join { folder: data, node: &node, server, token };
+        let (access, current) = join.access(|authority| folder.belongs_to(authority)).await?;
+        Ok((access, Some(current)))
+    }
+}
+
+/// Renews the certificate for as long as the answer lives.
+fn keep(current: Current, access: &Access) -> Result<AbortOnDropHandle<()>> {
+    let (server, tls) = (access.server.clone(), access.tls.clone());
+    let client = remote::Client::new(remote::Options { server, tls, bearer: None })?;
+    Ok(AbortOnDropHandle::new(tokio::spawn(current.keep(client))))
 }
 
 struct Service {
@@ -73,7 +102,7 @@ impl Service {
     fn new(args: NodeArgs, data: &Path, access: Access) -> Result<Self> {
         let Access { server, tls, .. } = access;
         let client = Client::new(&server, tls.clone()).map_err(anyhow::Error::msg)?;
-        let remote = Remote::new(remote::Options { server, tls })?;
+        let remote = Remote::new(remote::Options { server, tls, bearer: None })?;
         let engine = Engine::new(EngineOptions::new(data.to_owned()))?;
         let plugins = Plugins::new(engine, client.clone(), data.join("plugins"))?;
         Ok(Self { args, data: data.to_owned(), cluster: Arc::new(remote), client, plugins })

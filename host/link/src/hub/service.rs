@@ -23,6 +23,8 @@ use crate::wire::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Input of a session that waits.
 const INPUT: usize = 8;
+/// The node that records come from, in OpenTelemetry's words.
+const NODE_LABEL: &str = "k8s.node.name";
 /// A piece of a component.
 const PIECE: usize = 64 << 10;
 
@@ -108,9 +110,11 @@ impl Link for Service {
     }
 
     async fn deliver(&self, request: Request<Delivery>) -> Answer<Fate> {
-        check_any(&*user(&request)?)?;
+        let user = user(&request)?;
+        let delivery = request.into_inner();
+        check_origins(&user, &delivery)?;
         let verdict = tokio::select! {
-            verdict = self.hub.backing.deliver(request.into_inner()) => verdict,
+            verdict = self.hub.backing.deliver(delivery) => verdict,
             () = self.hub.stop.cancelled() => Err("the server is stopping".to_owned()),
         };
         match verdict {
@@ -147,6 +151,17 @@ fn check(user: &User, node: &str) -> Result<(), Status> {
     Err(Status::permission_denied(format!("user {:?} is not the agent of node {node:?}", user.name)))
 }
 
+/// What a node tells of, it says is of itself.
+fn check_origins(user: &User, delivery: &Delivery) -> Result<(), Status> {
+    check_any(user)?;
+    for origin in &delivery.origins {
+        let said = origin.attributes.iter().filter(|label| label.key == NODE_LABEL);
+        let names: Vec<&str> = said.map(|label| label.value.as_str()).collect();
+        check(user, if let [name] = names[..] { name } else { "" })?;
+    }
+    Ok(())
+}
+
 fn check_any(user: &User) -> Result<(), Status> {
     if user.in_group(NODES) || user.is_admin() {
         return Ok(());
@@ -157,6 +172,7 @@ fn check_any(user: &User) -> Result<(), Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Label, Origin};
 
     #[test]
     fn a_node_speaks_for_itself_only() {
@@ -171,5 +187,22 @@ mod tests {
             assert_eq!(check(&user, "n1").is_ok(), may, "{}", user.name);
         }
         assert!(check(&User::new("system:node:", nodes()), "").is_err());
+    }
+
+    #[test]
+    fn a_node_tells_of_itself_only() {
+        let label = |value: &str| Label { key: NODE_LABEL.to_owned(), value: value.to_owned() };
+        let node = User::new("system:node:n1", [NODES.to_owned()]);
+        let admin = User::new("root", ["system:masters".to_owned()]);
+        for (attributes, may) in [
+            (vec![label("n1")], true),
+            (vec![label("n2")], false),
+            (vec![], false),
+            (vec![label("n1"), label("n2")], false),
+        ] {
+            let delivery = Delivery { origins: vec![Origin { attributes }], ..Delivery::default() };
+            assert_eq!(check_origins(&node, &delivery).is_ok(), may, "{delivery:?}");
+            assert!(check_origins(&admin, &delivery).is_ok());
+        }
     }
 }

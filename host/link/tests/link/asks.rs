@@ -24,7 +24,7 @@ async fn records_reach_the_sink_whole_and_its_answer_comes_back() {
     let record = Record { origin: 0, time_unix_nano: 5, severity: 9, body: "x".repeat(6 << 20), attributes: vec![] };
     let delivery = |sink: &str| Delivery {
         sink: sink.into(),
-        origins: vec![Origin { attributes: vec![label("k8s.pod.name", "web")] }],
+        origins: vec![Origin { attributes: vec![label("k8s.pod.name", "web"), label("k8s.node.name", "n1")] }],
         records: vec![record.clone()],
     };
     assert_eq!(client.deliver(delivery("all")).await.unwrap(), Verdict::Accepted);

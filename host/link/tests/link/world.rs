@@ -113,6 +113,7 @@ async fn serve(pki: &Pki, hub: &Hub, listen: &str) -> Handle {
         tls: pki.tls().unwrap(),
         objects: Objects::new(Arc::new(Sled::temporary().unwrap()), Kinds::default()),
         authenticators: Vec::new(),
+        authorizers: Vec::new(),
         streams: Arc::new(hub.clone()),
         metrics: Arc::new(String::new),
         readiness: Arc::new(Vec::new),

@@ -33,6 +33,7 @@ const ENTRIES: &[Entry] = &[
     entry("", "v1", "ServiceAccount", "serviceaccounts", "sa", Namespaced, "io.k8s.api.core.v1.ServiceAccount", false, ""),
     entry("", "v1", "Event", "events", "ev", Namespaced, "io.k8s.api.core.v1.Event", false, EVENT_FIELDS),
     entry("events.k8s.io", "v1", "Event", "events", "ev", Namespaced, "io.k8s.api.events.v1.Event", false, REGARDING_FIELDS),
+    entry("certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", "csr", Cluster, "io.k8s.api.certificates.v1.CertificateSigningRequest", true, "spec.signerName"),
     entry("coordination.k8s.io", "v1", "Lease", "leases", "", Namespaced, "io.k8s.api.coordination.v1.Lease", false, ""),
     entry("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "", Namespaced, "io.k8s.api.discovery.v1.EndpointSlice", false, ""),
     entry("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", "pc", Cluster, "io.k8s.api.scheduling.v1.PriorityClass", false, ""),
@@ -133,6 +134,11 @@ fn columns(entry: &Entry) -> Vec<PrinterColumn> {
         "Bundle" => vec![
             column("Plugins", "string", ".spec.plugins[*].name", 0, "The plugins that the bundle names."),
             column("Ready", "string", "{.status.ready|0}/{.status.total|0}", 0, "How many of them run."),
+        ],
+        "CertificateSigningRequest" => vec![
+            column("SignerName", "string", ".spec.signerName", 0, "Who is asked to sign."),
+            column("Requestor", "string", ".spec.username", 0, "Who asks."),
+            column("Condition", "string", "{.status.conditions[*].type|Pending}", 0, "What became of it."),
         ],
         "Frontend" => vec![
             column("Class", "string", ".spec.class", 0, "Which load balancer serves it."),

@@ -82,7 +82,7 @@ impl World {
         let key = PrivateKeyDer::from_pem_slice(admin.key.as_bytes()).unwrap();
         let tls = builder.unwrap().with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap();
         let server = format!("https://{}", self.door.address);
-        Remote::new(remote::Options { server, tls }).unwrap()
+        Remote::new(remote::Options { server, tls, bearer: None }).unwrap()
     }
 
     pub async fn create(&self, group: &str, kind: &str, namespace: &str, object: Value) -> Value {
@@ -128,6 +128,7 @@ async fn serve(objects: &Objects, pki: &Pki, listen: SocketAddr) -> Handle {
         tls: pki.tls().unwrap(),
         objects: objects.clone(),
         authenticators: Vec::new(),
+        authorizers: Vec::new(),
         streams: Arc::new(NoStreams),
         metrics: Arc::new(String::new),
         readiness: Arc::new(Vec::new),

@@ -21,8 +21,8 @@ pub(super) fn denied(subject: &Subject<'_>, denials: Vec<(&str, Denial)>) -> Sta
 fn one(subject: &Subject<'_>, reviewer: &str, denial: Denial) -> Status {
     let (kind, name) = (subject.kind, subject.name);
     let message = match denial.message.as_str() {
-        "" => format!("plugin {reviewer} does not allow it"),
-        message => format!("plugin {reviewer}: {message}"),
+        "" => format!("{} does not allow it", said(reviewer)),
+        message => format!("{}: {message}", said(reviewer)),
     };
     let status = match denial.reason {
         Reason::Invalid => {
@@ -40,12 +40,17 @@ fn one(subject: &Subject<'_>, reviewer: &str, denial: Denial) -> Status {
     Status { causes: denial.causes, ..status }
 }
 
+/// A reviewer's name as people know it: the host's own have one that begins so.
+fn said(reviewer: &str) -> String {
+    reviewer.strip_prefix("host:").map_or_else(|| format!("plugin {reviewer}"), str::to_owned)
+}
+
 /// What follows when there is no verdict: an error, or a warning.
 pub(super) fn tolerate(reviewer: &str, refuses: bool, down: Down, warnings: &mut Vec<String>) -> Result<(), Status> {
     let (Down::Away(why) | Down::Fault(why)) = &down;
     tracing::warn!(reviewer, refuses, why, "a write could not be reviewed");
     if !refuses {
-        warnings.push(format!("plugin {reviewer} did not review this: {why}"));
+        warnings.push(format!("{} did not review this: {why}", said(reviewer)));
         return Ok(());
     }
     Err(match &down {
@@ -53,9 +58,9 @@ pub(super) fn tolerate(reviewer: &str, refuses: bool, down: Down, warnings: &mut
             retry_after_seconds: Some(1),
             ..Status::new(
                 Reason::ServiceUnavailable,
-                format!("plugin {reviewer} must review this and is not available: {why}"),
+                format!("{} must review this and is not available: {why}", said(reviewer)),
             )
         },
-        Down::Fault(_) => Status::internal(format!("plugin {reviewer} must review this and failed: {why}")),
+        Down::Fault(_) => Status::internal(format!("{} must review this and failed: {why}", said(reviewer))),
     })
 }

@@ -10,7 +10,7 @@ use gantry_model::status::Reason;
 use http::Method;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::Response;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -37,6 +37,9 @@ pub enum Error {
     /// Where the server is.
     #[error("the server's address {0:?} is not of the form https://HOST:PORT")]
     Address(String),
+    /// Not what could stand in a header.
+    #[error("the token holds characters that no token has")]
+    Token,
     /// The library refused.
     #[error("can't make an HTTPS client: {0}")]
     Setup(#[source] reqwest::Error),
@@ -109,6 +112,11 @@ impl Client {
         }
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(bearer) = &options.bearer {
+            let mut value = HeaderValue::from_str(&format!("Bearer {bearer}")).map_err(|_| Error::Token)?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
         let mut tls = options.tls;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let shared = builder(&headers)

@@ -24,6 +24,8 @@ pub struct Options {
     pub server: String,
     /// Whom to believe, and who this node is.
     pub tls: ClientConfig,
+    /// A token that says who this is, where no certificate does.
+    pub bearer: Option<String>,
 }
 
 /// A control plane on another machine, or in another process. Cheap to clone.
