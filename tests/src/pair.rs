@@ -87,7 +87,7 @@ impl Pair {
     pub fn launch_agent(&mut self) -> Result<()> {
         let mut command = Command::new(&self.options.gantry);
         command.arg("agent").arg("--data-dir").arg(self.data("agent"));
-        command.args(["--node-name", NODE, "--pod-range", "10.64.0.0/24"]).arg("--containerd").arg(self.socket());
+        command.args(["--node-name", NODE]).arg("--containerd").arg(self.socket());
         if !self.data("agent").join("identity.pem").exists() {
             let token = self.options.data.join("token");
             self.token(&["create", "--node", NODE, "--output", &token.to_string_lossy()])?;
@@ -115,7 +115,7 @@ impl Pair {
         let folder = self.options.data.join(format!("joining-{node}"));
         let mut command = Command::new("timeout");
         command.arg("60").arg(&self.options.gantry).arg("agent").arg("--data-dir").arg(&folder);
-        command.args(["--server", &format!("https://{LISTEN}"), "--node-name", node, "--pod-range", "10.64.9.0/24"]);
+        command.args(["--server", &format!("https://{LISTEN}"), "--node-name", node]);
         command.arg("--token").arg(token).arg("--containerd").arg(self.options.data.join("no.sock"));
         let output = command.output().context("can't run gantry agent")?;
         if folder.join("identity.pem").exists() {
@@ -123,6 +123,28 @@ impl Pair {
         }
         ensure!(output.status.code() == Some(1), "an agent that can't join goes on: {output:?}");
         Ok(Some(String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+
+    /// Starts another agent with what the first one proves itself with, and waits until it says this.
+    pub fn second_agent(&self, says: &str) -> Result<()> {
+        let folder = self.options.data.join("second");
+        fs::create_dir_all(&folder)?;
+        for file in ["identity.pem", "server.json", "authority"] {
+            fs::copy(self.data("agent").join(file), folder.join(file))?;
+        }
+        let mut command = Command::new(&self.options.gantry);
+        command.arg("agent").arg("--data-dir").arg(&folder);
+        command.args(["--node-name", NODE]).arg("--containerd").arg(self.socket());
+        let mut agent = Process::start(&self.options.data, "second", &mut command)?;
+        let said = wait_for("what the second agent says", patience(), || {
+            agent.check()?;
+            let log = agent.log_tail(100);
+            ensure!(log.contains(says), "{log}");
+            Ok(())
+        });
+        agent.stop(Duration::from_secs(20))?;
+        fs::remove_dir_all(&folder)?;
+        said
     }
 
     /// kubectl with the certificate of the node's agent.

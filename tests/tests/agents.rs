@@ -25,6 +25,8 @@ fn play(pair: &mut Pair) -> Result<()> {
     reaches_the_node(pair, &case)?;
     is_nobody_else(pair, &case)?;
     tokens_end(pair, &case)?;
+    has_its_name_alone(pair, &case)?;
+    has_its_addresses_alone(pair, &case)?;
     follows_its_configuration(&case)?;
     server_killed(pair, &case)?;
     agent_killed(pair, &case)?;
@@ -171,6 +173,40 @@ fn tokens_end(pair: &Pair, case: &Case) -> Result<()> {
     let requests = case.line("get csr -o jsonpath={.items[*].status.conditions[*].type}")?;
     ensure!(requests.contains("Approved") && requests.contains("Denied"), "{requests}");
     Ok(())
+}
+
+fn has_its_name_alone(pair: &Pair, case: &Case) -> Result<()> {
+    let before = running(pair)?;
+    pair.second_agent("taken by another agent")?;
+    ensure!(running(pair)? == before, "the second agent touched containers");
+    case.line("exec deployment/web -- /web echo mine").map(drop)
+}
+
+/// Every node has a range of its own, also after the server was killed; what overlaps is refused.
+fn has_its_addresses_alone(pair: &mut Pair, case: &Case) -> Result<()> {
+    let range = |name: &str| {
+        case.until(&format!("the range of {name}"), || {
+            let range = case.line(&format!("get node {name} -o jsonpath={{.spec.podCIDRs[0]}}"))?;
+            ensure!(!range.is_empty());
+            Ok(range)
+        })
+    };
+    let node = |name: &str, spec: serde_json::Value| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec});
+    let mut ranges = BTreeSet::from([range("apart")?]);
+    for name in ["range-a", "range-b"] {
+        case.apply(&node(name, json!({})))?;
+        ensure!(ranges.insert(range(name)?), "{name} has a range of another node: {ranges:?}");
+    }
+    pair.crash_server()?;
+    pair.start_server()?;
+    case.apply(&node("range-c", json!({})))?;
+    ensure!(ranges.insert(range("range-c")?), "range-c has a range of another node: {ranges:?}");
+    let taken = range("range-a")?;
+    let said = case.refused(&node("range-d", json!({"podCIDR": taken, "podCIDRs": [taken]})))?;
+    ensure!(said.contains("overlaps") && said.contains("range-a"), "{said}");
+    let service = json!({"podCIDR": "10.96.3.0/24", "podCIDRs": ["10.96.3.0/24"]});
+    ensure!(case.refused(&node("range-d", service))?.contains("for Services"));
+    case.line("delete node range-a range-b range-c").map(drop)
 }
 
 /// A certificate of a few seconds is renewed again and again, and the node goes on.

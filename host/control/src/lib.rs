@@ -13,6 +13,7 @@ pub mod nodes;
 pub mod objects;
 pub mod plugins;
 pub mod queue;
+pub mod ranges;
 pub mod reconcile;
 pub mod recorder;
 pub mod records;

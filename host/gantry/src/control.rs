@@ -10,9 +10,10 @@ use gantry_api::server::Metrics;
 use gantry_api::{Authenticator, Limits, Options, Pki, Server, Tokens};
 use gantry_control::objects::PluginObjects;
 use gantry_control::plugins::{self, Refused};
+use gantry_control::ranges::Ranges;
 use gantry_control::recorder::Recorder;
 use gantry_control::{
-    admission, bootstrap, definitions, events, gc, namespaces, nodes, reconcile, recorder, scheduling,
+    admission, bootstrap, definitions, events, gc, namespaces, nodes, ranges, reconcile, recorder, scheduling,
 };
 use gantry_link::Hub;
 use gantry_model::{Kinds, core};
@@ -24,6 +25,7 @@ use gantry_plugin::family::load_balancer;
 use gantry_plugin::family::network::NodeInfo;
 use gantry_plugin::{Bundle, Engine, EngineOptions, Loaded};
 use gantry_store::{Sled, Store};
+use ipnet::IpNet;
 use tokio::task::JoinSet;
 
 use crate::node::Upstream;
@@ -46,6 +48,8 @@ pub struct Settings {
     pub folders: Vec<PathBuf>,
     /// Silence after which a node is not ready.
     pub node_grace: Duration,
+    /// Addresses of pods, as nodes get them.
+    pub ranges: ranges::Options,
 }
 
 /// A running control plane.
@@ -80,7 +84,8 @@ impl Control {
         plugins::restore(&objects);
         let Plugins { loaded, refused, reviews } = load(&engine, &bundle, &settings, &objects, &recorder).await?;
         definitions::load(&objects);
-        reviewers::start(&mut loops, &bundle, &loaded, &refused, &reviews, &objects);
+        let ranges = give_ranges(&mut loops, &bundle, &settings, &objects, &recorder)?;
+        reviewers::start(&mut loops, &bundle, &loaded, &refused, &reviews, &objects, ranges);
         let scheduler = schedule(&loaded, &objects, &recorder);
         let reconcilers = loaded.iter().filter_map(|p| reconciler(p, &objects, &recorder)).collect();
         let records = records::Records::start(&loaded, &objects);
@@ -103,8 +108,8 @@ impl Control {
     }
 
     /// What a node in the same process gets.
-    pub fn upstream(&self) -> Upstream {
-        Upstream { cluster: self.cluster(), plugins: self.loaded.clone(), outlets: self.outlets() }
+    pub fn upstream(&self, cluster_ranges: Vec<String>) -> Upstream {
+        Upstream { cluster: self.cluster(), plugins: self.loaded.clone(), outlets: self.outlets(), cluster_ranges }
     }
 
     /// The plugins that run.
@@ -247,6 +252,25 @@ fn reconciler(plugin: &Arc<Loaded>, objects: &Objects, recorder: &Recorder) -> O
 fn schedule(loaded: &[Arc<Loaded>], objects: &Objects, recorder: &Recorder) -> scheduling::Handle {
     let policies = loaded.iter().filter_map(|plugin| Some((plugin.name().to_owned(), plugin.scheduler()?)));
     scheduling::start(scheduling::Options::new(objects.clone(), recorder.clone(), policies.collect()))
+}
+
+/// Starts giving ranges to nodes. What is for Services is what the bundle's plugins are told in the option of that name.
+fn give_ranges(
+    loops: &mut JoinSet<()>,
+    bundle: &Bundle,
+    settings: &Settings,
+    objects: &Objects,
+    recorder: &Recorder,
+) -> Result<Ranges> {
+    let mut options = settings.ranges.clone();
+    for entry in &bundle.plugins {
+        let one = entry.config.get("service-range").into_iter();
+        let all = entry.config.get("service-ranges").and_then(|ranges| ranges.as_array()).into_iter().flatten();
+        options.reserved.extend(one.chain(all).filter_map(|range| range.as_str()?.parse::<IpNet>().ok()));
+    }
+    let ranges = Ranges::new(&options, objects)?;
+    loops.spawn(ranges::run(objects.clone(), recorder.clone(), ranges.clone()));
+    Ok(ranges)
 }
 
 fn start_loops(loops: &mut JoinSet<()>, objects: &Objects, recorder: &Recorder, node_grace: Duration) {

@@ -16,6 +16,7 @@ mod offer;
 mod records;
 mod reviewers;
 mod server;
+mod settle;
 mod stop;
 mod streams;
 mod telemetry;

@@ -22,6 +22,8 @@ use gantry_plugin::family::network::NodeInfo;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+use crate::settle;
+
 /// As the kubelet's default.
 const PODS: u32 = 110;
 
@@ -36,11 +38,12 @@ pub struct NodeArgs {
     /// The namespace of containerd that belongs to this node.
     #[arg(long, default_value = "gantry", value_name = "NAME")]
     pub containerd_namespace: String,
-    /// Addresses of the node's pods, in CIDR notation; may be repeated for a second address family.
-    #[arg(long, default_value = "10.64.0.0/24", value_name = "CIDR")]
+    /// Addresses of the node's pods, in CIDR notation; may be repeated for a second address family. By default the server
+    /// gives the node a range of its own.
+    #[arg(long, value_name = "CIDR")]
     pub pod_range: Vec<String>,
-    /// Addresses of all pods of the cluster: what leaves them is masqueraded.
-    #[arg(long, default_value = "10.64.0.0/16", value_name = "CIDR")]
+    /// Addresses of all pods of the cluster: what leaves them is masqueraded. By default those of the server.
+    #[arg(long, value_name = "CIDR")]
     pub cluster_range: Vec<String>,
     /// Image archives (OCI or Docker) to import at the start.
     #[arg(long, value_name = "FILE")]
@@ -69,6 +72,15 @@ impl NodeArgs {
             Some(name) => Ok(name.clone()),
             None => Ok(nix::sys::utsname::uname()?.nodename().to_string_lossy().to_lowercase()),
         }
+    }
+
+    /// With what the server says where nothing else was said.
+    fn completed(&self, cluster_ranges: &[String]) -> Self {
+        let mut args = self.clone();
+        if args.cluster_range.is_empty() {
+            args.cluster_range = cluster_ranges.to_vec();
+        }
+        args
     }
 
     /// How containerd is reached.
@@ -102,11 +114,14 @@ pub struct Upstream {
     pub plugins: Vec<Arc<Loaded>>,
     /// Sinks for log lines.
     pub outlets: Vec<Arc<dyn Outlet>>,
+    /// Addresses of all pods.
+    pub cluster_ranges: Vec<String>,
 }
 
 /// A running node.
 pub struct Node {
     name: String,
+    identity: String,
     agent: Handle,
     records: records::Handle,
     events: JoinHandle<()>,
@@ -120,21 +135,11 @@ impl Node {
         std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
         let machine = Machine::probe(&folder, args.max_pods).context("can't read what this machine has")?;
         let notices = Notices::default();
-        let runtime = Arc::new(Containerd::connect(args.runtime(data, &notices)).await?);
-        for archive in &args.import {
-            let names = runtime.import(archive).await.with_context(|| format!("can't import {}", archive.display()))?;
-            tracing::info!(?names, archive = %archive.display(), "imported");
-        }
         let name = args.name()?;
-        let Upstream { cluster, plugins, outlets } = upstream;
-        // Before the agent, which takes containers over and reads on what they write.
-        let records = ship(args, &name, &folder, notices, outlets).await?;
-        Prefixes::granted(&plugins).keep(data)?;
-        let network = network(args, &name, &machine.addresses, data, &cluster, &plugins).await?;
-        let (recorder, events) = Recorder::new(cluster.clone(), &name);
-        let balancers = balancers(args, &name, &machine.addresses, &cluster, &plugins);
+        let identity = settle::identity(data, &machine.information.machine_id)?;
         let description = Description {
             name: name.clone(),
+            agent: identity.clone(),
             pod_ranges: args.pod_range.clone(),
             addresses: machine.addresses,
             capacity: machine.capacity,
@@ -142,15 +147,36 @@ impl Node {
             information: machine.information,
             ..Description::default()
         };
+        let args = &args.completed(&upstream.cluster_ranges);
+        let runtime = Arc::new(Containerd::connect(args.runtime(data, &notices)).await?);
+        for archive in &args.import {
+            let names = runtime.import(archive).await.with_context(|| format!("can't import {}", archive.display()))?;
+            tracing::info!(?names, archive = %archive.display(), "imported");
+        }
+        let Upstream { cluster, plugins, outlets, .. } = upstream;
+        // Before the agent, which takes containers over and reads on what they write.
+        let records = ship(args, &name, &folder, notices, outlets).await?;
+        Prefixes::granted(&plugins).keep(data)?;
+        let networked = plugins.iter().any(|plugin| plugin.network().is_some());
+        let pod_ranges = settle::settle(&*cluster, &description, data, networked).await?;
+        let description = Description { pod_ranges, ..description };
+        let network = network(args, &description, data, &cluster, &plugins).await?;
+        let (recorder, events) = Recorder::new(cluster.clone(), &name);
+        let balancers = balancers(args, &name, &description.addresses, &cluster, &plugins);
         let mut options = Options::new(description, cluster, runtime, network, recorder, folder);
         options.records = records.clone();
         options.log_limit = (args.log_max_bytes, args.log_max_files);
-        Ok(Self { name, agent: Agent::start(options), records, events: tokio::spawn(events), balancers })
+        Ok(Self { name, identity, agent: Agent::start(options), records, events: tokio::spawn(events), balancers })
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Which agent it has, as nothing else is.
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// The agent, for logs and exec.
@@ -188,8 +214,7 @@ async fn ship(
 
 async fn network(
     args: &NodeArgs,
-    node: &str,
-    addresses: &[IpAddr],
+    node: &Description,
     data: &Path,
     cluster: &Arc<dyn Cluster>,
     plugins: &[Arc<Loaded>],
@@ -203,10 +228,10 @@ async fn network(
         plugin_name: loaded.name().to_owned(),
         grants,
         node: NodeInfo {
-            name: node.to_owned(),
-            pod_ranges: args.pod_range.clone(),
+            name: node.name.clone(),
+            pod_ranges: node.pod_ranges.clone(),
             cluster_ranges: args.cluster_range.clone(),
-            addresses: addresses.iter().map(ToString::to_string).collect(),
+            addresses: node.addresses.iter().map(ToString::to_string).collect(),
             mtu: 0,
         },
         nodes: cluster.follow("", "v1", "nodes"),

@@ -25,8 +25,13 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Of a bundle and what of it was loaded.
-    pub fn new(bundle: &Path, loaded: &[Arc<Loaded>], sinks: Vec<Arc<dyn Outlet>>) -> Result<Self> {
+    /// Of a bundle and what of it was loaded, and the addresses of all pods.
+    pub fn new(
+        bundle: &Path,
+        loaded: &[Arc<Loaded>],
+        sinks: Vec<Arc<dyn Outlet>>,
+        cluster_ranges: Vec<String>,
+    ) -> Result<Self> {
         let failed = || format!("can't read bundle {}", bundle.display());
         let text = std::fs::read_to_string(bundle).with_context(failed)?;
         let table: Table = toml::from_str(&text).with_context(failed)?;
@@ -35,7 +40,7 @@ impl Offer {
         let names: Vec<&str> = chosen.iter().map(|loaded| loaded.name()).collect();
         let sink_names = sinks.iter().map(|sink| sink.name().to_owned()).collect();
         Ok(Self {
-            offer: BundleOffer { bundle: part(table, &names)?, sinks: sink_names },
+            offer: BundleOffer { bundle: part(table, &names)?, sinks: sink_names, cluster_ranges },
             sinks,
             files: chosen.iter().map(|loaded| (loaded.digest().to_owned(), loaded.file().to_owned())).collect(),
         })

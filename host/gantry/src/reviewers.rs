@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gantry_control::admission::{self, Away, Options};
 use gantry_control::plugins::{self, Refused};
+use gantry_control::ranges::{self, Ranges};
 use gantry_objects::Objects;
 use gantry_objects::admission::{Reviewer, Rule};
 use gantry_plugin::{Bundle, Loaded};
@@ -23,8 +24,9 @@ pub fn start(
     refused: &[Refused],
     rules: &Rules,
     objects: &Objects,
+    ranges: Ranges,
 ) {
-    let mut reviewers: Vec<Arc<dyn Reviewer>> = vec![identity::reviewer()];
+    let mut reviewers: Vec<Arc<dyn Reviewer>> = vec![identity::reviewer(), Arc::new(ranges::Review::new(ranges))];
     for entry in &bundle.plugins {
         let plugin = loaded.iter().find(|plugin| plugin.name() == entry.name);
         if let Some(admission) = plugin.and_then(|plugin| plugin.admission()) {

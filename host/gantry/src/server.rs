@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use gantry_control::ranges;
 use gantry_link::Hub;
 use gantry_node::hollow::{Fleet, FleetOptions};
+use ipnet::IpNet;
 
 use crate::cli::Log;
 use crate::control::{Control, Settings};
@@ -50,6 +52,15 @@ pub struct ServerArgs {
     /// Silence after which a node is not ready, in seconds.
     #[arg(long, default_value_t = 40, value_name = "SECONDS")]
     pub node_grace: u64,
+    /// Addresses of all pods, in CIDR notation; may be repeated for a second address family. Each node gets a part of it.
+    #[arg(long, default_value = "10.64.0.0/16", value_name = "CIDR")]
+    pub cluster_pod_range: Vec<IpNet>,
+    /// How large the part of a node is: the length of its prefix, with IPv4.
+    #[arg(long, default_value_t = 24, value_name = "BITS")]
+    pub node_prefix: u8,
+    /// The same with IPv6.
+    #[arg(long, default_value_t = 64, value_name = "BITS")]
+    pub node_prefix_v6: u8,
     /// How long certificates of nodes are good for, in seconds. Agents renew theirs in time.
     #[arg(long, default_value_t = 30 * 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(10..))]
     pub node_certificate_life: u64,
@@ -64,9 +75,9 @@ pub async fn run(args: &ServerArgs, node: Option<&NodeArgs>, log: &Log) -> Resul
     let metrics = telemetry::start()?;
     let mut stop = Stop::new()?;
     let mut control = Control::start(args.settings(&data)).await?;
-    let hub = Hub::new(Arc::new(Offer::new(&args.bundle, control.loaded(), control.outlets())?));
+    let hub = Hub::new(Arc::new(Offer::new(&args.bundle, control.loaded(), control.outlets(), args.cluster_ranges())?));
     let node = match node {
-        Some(args) => Some(Node::start(args, &data, control.upstream()).await?),
+        Some(node) => Some(Node::start(node, &data, control.upstream(args.cluster_ranges())).await?),
         None => None,
     };
     if let Some(node) = &node {
@@ -96,7 +107,16 @@ impl ServerArgs {
             bundle: self.bundle.clone(),
             folders: bundle::folders(&self.bundle, &self.plugins),
             node_grace: std::time::Duration::from_secs(self.node_grace),
+            ranges: ranges::Options {
+                clusters: self.cluster_pod_range.clone(),
+                prefixes: (self.node_prefix, self.node_prefix_v6),
+                reserved: Vec::new(),
+            },
         }
+    }
+
+    fn cluster_ranges(&self) -> Vec<String> {
+        self.cluster_pod_range.iter().map(ToString::to_string).collect()
     }
 
     fn serving(&self, data: &Path) -> control::Serving {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use clap::builder::Resettable;
 use gantry_link::{Client, Uplink};
 use gantry_node::cluster::{Cluster, Remote, remote};
 use gantry_plugin::{Engine, EngineOptions};
@@ -26,9 +25,7 @@ use crate::streams::NodeStreams;
 use folder::Folder;
 use plugins::{Plugins, Set};
 
-/// Without a range of its own, two nodes would give the same addresses to different pods.
 #[derive(Args, Clone, Debug)]
-#[command(mut_arg("pod_range", |arg| arg.required(true).default_value(Resettable::Reset)))]
 pub struct AgentArgs {
     /// The server's address: `https://HOST:PORT`. By default that of last time, or that in the kubeconfig.
     #[arg(long, value_name = "URL")]
@@ -112,11 +109,20 @@ impl Service {
     async fn run(&self, mut set: Set, stop: &mut Stop) -> Result<ExitCode> {
         loop {
             let outlets = set.offer.sinks.iter().map(|sink| Through::outlet(&self.client, sink)).collect();
-            let upstream = Upstream { cluster: self.cluster.clone(), plugins: set.loaded.clone(), outlets };
-            let node = Node::start(&self.args, &self.data, upstream).await?;
+            let upstream = Upstream {
+                cluster: self.cluster.clone(),
+                plugins: set.loaded.clone(),
+                outlets,
+                cluster_ranges: set.offer.cluster_ranges.clone(),
+            };
+            let node = tokio::select! {
+                node = Node::start(&self.args, &self.data, upstream) => node?,
+                () = stop.wanted() => break,
+            };
             let uplink = Uplink::start(gantry_link::Options {
                 client: self.client.clone(),
                 node: node.name().to_owned(),
+                agent: node.identity().to_owned(),
                 streams: Arc::new(NodeStreams::new(node.agent().clone())),
             });
             tracing::info!(node = node.name(), "ready");

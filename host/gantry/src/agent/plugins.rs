@@ -30,6 +30,8 @@ pub struct Set {
 struct Kept {
     bundle: String,
     sinks: Vec<String>,
+    #[serde(default)]
+    cluster_ranges: Vec<String>,
 }
 
 pub struct Plugins {
@@ -105,7 +107,8 @@ impl Plugins {
     }
 
     fn keep(&self, offer: &BundleOffer) -> Result<()> {
-        let kept = Kept { bundle: offer.bundle.clone(), sinks: offer.sinks.clone() };
+        let BundleOffer { bundle, sinks, cluster_ranges } = offer.clone();
+        let kept = Kept { bundle, sinks, cluster_ranges };
         write_private(&self.folder.join("offer.json"), serde_json::to_vec(&kept)?)
     }
 
@@ -131,7 +134,7 @@ impl Plugins {
     fn kept(&self) -> Option<BundleOffer> {
         let text = std::fs::read(self.folder.join("offer.json")).ok()?;
         let kept: Kept = serde_json::from_slice(&text).ok()?;
-        Some(BundleOffer { bundle: kept.bundle, sinks: kept.sinks })
+        Some(BundleOffer { bundle: kept.bundle, sinks: kept.sinks, cluster_ranges: kept.cluster_ranges })
     }
 
     async fn load(&self, offer: BundleOffer) -> Result<Set> {

@@ -12,6 +12,7 @@ use gantry_control::follow::{Follower, Seen};
 use gantry_model::status::Reason;
 use gantry_model::{Kind, Record, Status};
 use gantry_node::cluster::LEASE_NAMESPACE;
+use gantry_node::node::claim;
 use gantry_objects::{DeleteOptions, Objects, Patch, Preconditions, Subresource, WriteOptions};
 use gantry_store::Range;
 use jiff::{SignedDuration, Timestamp};
@@ -127,20 +128,12 @@ impl World for Office {
     fn taken(&self, node: &str) -> Option<String> {
         super::find(&self.objects, "", "Node", "", node)?;
         let lease = super::find(&self.objects, "coordination.k8s.io", "Lease", LEASE_NAMESPACE, node)?;
-        let left = lease_left(&lease.value(), Timestamp::now())?;
+        let left = claim::left(&lease.value(), Timestamp::now())?;
         Some(format!(
             "node {node:?} is taken: an agent of that name is alive. Stop it and wait {left} s, or choose another name \
              with --node-name"
         ))
     }
-}
-
-/// Seconds until a Lease runs out; `None`: it has.
-fn lease_left(lease: &Value, now: Timestamp) -> Option<i64> {
-    let renewed: Timestamp = lease.pointer("/spec/renewTime")?.as_str()?.parse().ok()?;
-    let seconds = lease.pointer("/spec/leaseDurationSeconds").and_then(Value::as_i64).unwrap_or(40);
-    let left = seconds - now.duration_since(renewed).as_secs();
-    (left > 0).then_some(left)
 }
 
 /// Removes requests of an hour ago and tokens that have expired. Runs for ever.
@@ -172,19 +165,5 @@ async fn remove(objects: &Objects, group: &str, kind: &str, namespace: Option<&s
             Ok(_) => tracing::debug!(kind = kind.kind, name = record.meta.name, "removed what is over"),
             Err(error) => tracing::debug!(kind = kind.kind, name = record.meta.name, %error, "it stays"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lease_is_alive_for_its_duration() {
-        let lease = json!({"spec": {"renewTime": "1970-01-01T00:00:00.000000Z", "leaseDurationSeconds": 40}});
-        let at = |seconds| Timestamp::from_second(seconds).unwrap();
-        assert_eq!(lease_left(&lease, at(10)), Some(30));
-        assert_eq!(lease_left(&lease, at(40)), None);
-        assert_eq!(lease_left(&json!({}), at(0)), None);
     }
 }

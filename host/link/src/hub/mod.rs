@@ -44,6 +44,8 @@ pub struct BundleOffer {
     pub bundle: String,
     /// Names of the sinks that take records of nodes.
     pub sinks: Vec<String>,
+    /// Addresses of all pods, in CIDR notation, one of each family.
+    pub cluster_ranges: Vec<String>,
 }
 
 /// What became of records.

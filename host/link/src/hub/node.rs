@@ -74,6 +74,7 @@ impl Drop for Close {
 
 pub struct Node {
     name: String,
+    agent: String,
     orders: mpsc::Sender<Order>,
     next: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Result<Call, Status>>>>,
@@ -83,10 +84,11 @@ pub struct Node {
 
 impl Node {
     /// With the orders that are to be sent to it.
-    pub fn new(name: String) -> (Arc<Self>, mpsc::Receiver<Order>) {
+    pub fn new(name: String, agent: String) -> (Arc<Self>, mpsc::Receiver<Order>) {
         let (orders, receiver) = mpsc::channel(ORDERS);
         let node = Self {
             name,
+            agent,
             orders,
             next: AtomicU64::new(1),
             waiting: Mutex::default(),
@@ -98,6 +100,11 @@ impl Node {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether another call is of the same agent; one that does not say which it is, may be.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.agent.is_empty() || other.agent.is_empty() || self.agent == other.agent
     }
 
     /// No more orders can be sent.

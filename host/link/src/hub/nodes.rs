@@ -28,12 +28,20 @@ impl Nodes {
         self.table().local.insert(node.to_owned(), streams);
     }
 
-    /// The newest call of a node counts: an older one is of an agent that is gone, or of a connection that is.
-    pub fn link(&self, node: &Arc<Node>) {
-        let before = self.table().linked.insert(node.name().to_owned(), node.clone());
-        if let Some(before) = before {
+    /// The newest call of an agent counts: an older one is of a connection that is gone. An error: the name is taken, and
+    /// by whom.
+    pub fn link(&self, node: &Arc<Node>) -> Result<(), &'static str> {
+        let mut table = self.table();
+        if table.local.contains_key(node.name()) {
+            return Err("the server's own node has that name");
+        }
+        if table.linked.get(node.name()).is_some_and(|before| !before.is_same(node)) {
+            return Err("another agent of that name is linked up");
+        }
+        if let Some(before) = table.linked.insert(node.name().to_owned(), node.clone()) {
             before.leave();
         }
+        Ok(())
     }
 
     /// Forgets a call, if it is still the newest.

@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::node::{Call, Node};
-use super::{Hub, Verdict};
+use super::{BundleOffer, Hub, Verdict};
 use crate::convert::status_from_wire;
 use crate::wire::link_server::Link;
 use crate::wire::{
@@ -45,10 +45,13 @@ impl Link for Service {
     async fn connect(&self, request: Request<Streaming<Hello>>) -> Answer<Self::ConnectStream> {
         let user = user(&request)?;
         let mut said = request.into_inner();
-        let Hello { node: name } = first(&mut said).await?;
+        let Hello { node: name, agent } = first(&mut said).await?;
         check(&user, &name)?;
-        let (node, orders) = Node::new(name);
-        self.hub.nodes.link(&node);
+        let (node, orders) = Node::new(name, agent);
+        self.hub.nodes.link(&node).map_err(|why| {
+            let advice = "stop the other one, or choose another name with --node-name";
+            Status::already_exists(format!("node {:?} is taken: {why}; {advice}", node.name()))
+        })?;
         tracing::info!(node = node.name(), "a node's agent is linked up");
         let (hub, gone) = (self.hub.clone(), node.gone().clone());
         tokio::spawn(async move {
@@ -90,8 +93,8 @@ impl Link for Service {
 
     async fn bundle(&self, request: Request<BundleRequest>) -> Answer<BundleAnswer> {
         check_any(&*user(&request)?)?;
-        let offer = self.hub.backing.bundle();
-        Ok(Response::new(BundleAnswer { bundle: offer.bundle, sinks: offer.sinks }))
+        let BundleOffer { bundle, sinks, cluster_ranges } = self.hub.backing.bundle();
+        Ok(Response::new(BundleAnswer { bundle, sinks, cluster_ranges }))
     }
 
     async fn component(&self, request: Request<ComponentRequest>) -> Answer<Self::ComponentStream> {

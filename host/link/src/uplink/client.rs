@@ -66,7 +66,8 @@ impl Client {
     /// What the server's bundle has for nodes.
     pub async fn bundle(&self) -> Result<BundleOffer, ClientError> {
         let answer = self.calls.clone().bundle(BundleRequest {}).await?.into_inner();
-        Ok(BundleOffer { bundle: answer.bundle, sinks: answer.sinks })
+        let cluster_ranges = answer.cluster_ranges;
+        Ok(BundleOffer { bundle: answer.bundle, sinks: answer.sinks, cluster_ranges })
     }
 
     /// The bytes of a component. They are to be checked against the digest.

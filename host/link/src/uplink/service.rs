@@ -25,6 +25,8 @@ pub struct Options {
     pub client: Client,
     /// This node's name.
     pub node: String,
+    /// Which agent this is, as nothing else is; empty: it does not matter.
+    pub agent: String,
     /// What the server's orders are answered from.
     pub streams: Arc<dyn Streams>,
 }
@@ -94,13 +96,13 @@ impl Service {
 
     /// As long as the call lasts.
     async fn follow_orders(&mut self) -> Result<(), tonic::Status> {
-        let Options { client, node, streams } = &self.options;
+        let Options { client, node, agent, streams } = &self.options;
         // The server numbers sessions anew on each call; those before are over for it.
         self.running.clear();
         self.sessions.abort_all();
         // Kept to the end: the server takes the end of this side for the end of the node.
         let (hello, said) = mpsc::channel(1);
-        let _ = hello.send(Hello { node: node.clone() }).await;
+        let _ = hello.send(Hello { node: node.clone(), agent: agent.clone() }).await;
         let mut orders = client.calls.clone().connect(ReceiverStream::new(said)).await?.into_inner();
         tracing::info!(node, "linked up with the server");
         self.linked.send_modify(|count| *count += 1);

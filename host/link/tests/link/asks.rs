@@ -34,6 +34,23 @@ async fn records_reach_the_sink_whole_and_its_answer_comes_back() {
 }
 
 #[tokio::test]
+async fn a_second_agent_of_a_name_waits_until_the_first_is_gone() {
+    let world = World::start().await;
+    let (first, _) = world.agent("n1", "a");
+    world.until_linked("n1").await;
+    let (second, _) = world.agent("n1", "b");
+    let mut links = second.links();
+    assert!(tokio::time::timeout(Duration::from_millis(600), links.changed()).await.is_err(), "both are linked up");
+    // The same agent on a new connection takes its own place.
+    let (again, _) = world.agent("n1", "a");
+    again.links().changed().await.unwrap();
+    first.stop().await;
+    again.stop().await;
+    links.changed().await.unwrap();
+    second.stop().await;
+}
+
+#[tokio::test]
 async fn only_nodes_may_link_up_and_only_as_themselves() {
     let world = World::start().await;
     for (user, group) in [("system:node:n2", "system:nodes"), ("eve", "gantry:viewers"), ("bob", "others")] {
@@ -43,7 +60,12 @@ async fn only_nodes_may_link_up_and_only_as_themselves() {
             assert!(matches!(client.component(DIGEST).await, Err(ClientError::Refused(_))), "{user}");
             assert!(matches!(client.deliver(Delivery::default()).await, Err(ClientError::Refused(_))), "{user}");
         }
-        let options = gantry_link::Options { client, node: "n1".into(), streams: Arc::new(Things::default()) };
+        let options = gantry_link::Options {
+            client,
+            node: "n1".into(),
+            agent: String::new(),
+            streams: Arc::new(Things::default()),
+        };
         let uplink = Uplink::start(options);
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert!(world.hub.linked().is_empty(), "{user} is taken for n1");

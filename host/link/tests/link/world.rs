@@ -38,7 +38,11 @@ pub const DIGEST: &str = "sha256:0123";
 #[async_trait]
 impl Backing for Shelf {
     fn bundle(&self) -> BundleOffer {
-        BundleOffer { bundle: "name = \"b\"".into(), sinks: vec!["all".into()] }
+        BundleOffer {
+            bundle: "name = \"b\"".into(),
+            sinks: vec!["all".into()],
+            cluster_ranges: vec!["10.64.0.0/16".into()],
+        }
     }
 
     fn component(&self, digest: &str) -> Option<PathBuf> {
@@ -94,12 +98,17 @@ impl World {
 
     /// A node that is linked up.
     pub async fn node(&self, name: &str) -> (Uplink, Arc<Things>) {
-        let things = Arc::new(Things::default());
-        let client = self.client(&format!("system:node:{name}"), "system:nodes");
-        let options = gantry_link::Options { client, node: name.into(), streams: things.clone() };
-        let uplink = Uplink::start(options);
+        let (uplink, things) = self.agent(name, "");
         self.until_linked(name).await;
         (uplink, things)
+    }
+
+    /// One of several agents of that name.
+    pub fn agent(&self, name: &str, agent: &str) -> (Uplink, Arc<Things>) {
+        let things = Arc::new(Things::default());
+        let client = self.client(&format!("system:node:{name}"), "system:nodes");
+        let options = gantry_link::Options { client, node: name.into(), agent: agent.into(), streams: things.clone() };
+        (Uplink::start(options), things)
     }
 
     pub async fn until_linked(&self, name: &str) {

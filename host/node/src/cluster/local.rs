@@ -137,6 +137,10 @@ impl Cluster for Local {
         Ok(self.objects.patch(&kind, "", name, patch, &options).await?.record)
     }
 
+    async fn lease(&self, node: &str) -> Result<Option<Arc<Record>>, Status> {
+        self.get(&*self.kind("coordination.k8s.io", "Lease")?, LEASE_NAMESPACE, node)
+    }
+
     async fn renew_lease(&self, lease: &NodeLease) -> Result<(), Status> {
         let kind = self.kind("coordination.k8s.io", "Lease")?;
         let patch = Patch::Merge(json!({ "spec": lease_spec(lease) }));

@@ -131,6 +131,9 @@ pub trait Cluster: Send + Sync + 'static {
     /// Merges fields into the node's status.
     async fn merge_node_status(&self, name: &str, status: Value) -> Result<Arc<Record>, Status>;
 
+    /// The Lease of a node; `None` when there is none.
+    async fn lease(&self, node: &str) -> Result<Option<Arc<Record>>, Status>;
+
     /// Says that the node lives: writes `spec.renewTime` of its Lease, which is made if need be.
     async fn renew_lease(&self, lease: &NodeLease) -> Result<(), Status>;
 

@@ -184,6 +184,8 @@ impl Nodes {
                 os_image: "none".to_owned(),
                 ..Information::default()
             },
+            // Their pods have addresses by the model.
+            annotations: [("gantry.dev/pod-ranges".to_owned(), "none".to_owned())].into(),
             ..Description::default()
         };
         let now = Timestamp::now();

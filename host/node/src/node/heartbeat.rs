@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use gantry_model::Status;
 use gantry_model::status::Reason;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::claim::claim;
 use super::machine::Pressure;
 use super::object::Description;
 use crate::cluster::{Cluster, NodeLease, Recorder, Severity};
@@ -93,16 +94,9 @@ impl Heartbeat {
     async fn register(&mut self) -> Result<String, Status> {
         let ready = self.ready.check().await;
         let ready = ready.as_ref().map(|_| ()).map_err(String::as_str);
-        let object = self.description.object(self.pressure(), ready, Timestamp::now());
-        let status = object.get("status").cloned().unwrap_or_default();
-        let record = match self.cluster.create_node(object).await {
-            Ok(record) => {
-                tracing::info!(node = self.description.name, "registered this node");
-                record
-            }
-            Err(error) if error.reason == Reason::AlreadyExists => self.take_over().await?,
-            Err(error) => return Err(error),
-        };
+        let status = self.description.status(self.pressure(), ready, Timestamp::now(), None);
+        let record = claim(&*self.cluster, &self.description).await?;
+        tracing::info!(node = self.description.name, "registered this node");
         // A created object may come without its status, as through any API server.
         let previous = record.value().get("status").cloned();
         let status = self.keep_transitions(status, previous.as_ref());
@@ -119,17 +113,6 @@ impl Heartbeat {
         let (ok, message) = (ready.0 == "True", ready.1);
         let ready = if ok { Ok(()) } else { Err(message.as_str()) };
         self.description.status(self.pressure(), ready, Timestamp::now(), Some(previous))
-    }
-
-    async fn take_over(&self) -> Result<Arc<gantry_model::Record>, Status> {
-        let mut patch = json!({"metadata": {"labels": self.description.labels()}});
-        let found = self.cluster.node(&self.description.name).await?;
-        // Ranges once given stay: pods have addresses of them.
-        let assigned = found.is_some_and(|node| node.value().pointer("/spec/podCIDR").is_some());
-        if let (false, Some(map)) = (assigned, patch.as_object_mut()) {
-            map.insert("spec".to_owned(), self.description.spec());
-        }
-        self.cluster.merge_node(&self.description.name, patch).await
     }
 
     /// Writes the status when the Node says anything else but for the clock, or when it has not been written for long.
@@ -202,6 +185,8 @@ fn without_heartbeats(status: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::cluster::Local;
     use gantry_model::Kinds;

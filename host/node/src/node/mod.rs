@@ -1,5 +1,6 @@
 //! The node's own object: what the machine has, whether it is well, and a sign of life every few seconds.
 
+pub mod claim;
 mod heartbeat;
 mod machine;
 mod object;

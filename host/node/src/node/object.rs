@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::claim::AGENT;
 use super::machine::{Pressure, Reserved};
 use crate::time::rfc3339;
 
@@ -44,8 +45,12 @@ pub struct Information {
 pub struct Description {
     /// `metadata.name`
     pub name: String,
+    /// Which agent this is, as nothing else is: two of one name must not take each other's pods. Empty: it does not matter.
+    pub agent: String,
     /// Besides the well-known ones.
     pub labels: BTreeMap<String, String>,
+    /// Besides that of the agent.
+    pub annotations: BTreeMap<String, String>,
     /// `spec.podCIDRs`, one an address family.
     pub pod_ranges: Vec<String>,
     /// Where it can be reached; the primary first.
@@ -63,10 +68,28 @@ impl Description {
     pub fn object(&self, pressure: Pressure, ready: Result<(), &str>, now: Timestamp) -> Value {
         json!({
             "apiVersion": "v1", "kind": "Node",
-            "metadata": {"name": self.name, "labels": self.labels()},
+            "metadata": {"name": self.name, "labels": self.labels(), "annotations": self.annotations()},
             "spec": self.spec(),
             "status": self.status(pressure, ready, now, None),
         })
+    }
+
+    /// The object before anything is known of how the node is.
+    pub fn registration(&self) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": self.name, "labels": self.labels(), "annotations": self.annotations()},
+            "spec": self.spec(),
+        })
+    }
+
+    /// Annotations: the agent's, and this node's own.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        let mut annotations = self.annotations.clone();
+        if !self.agent.is_empty() {
+            annotations.insert(AGENT.to_owned(), self.agent.clone());
+        }
+        annotations
     }
 
     /// Labels that every node has, and this one's own.

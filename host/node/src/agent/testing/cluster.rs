@@ -163,6 +163,10 @@ impl Cluster for FakeCluster {
         Ok(Arc::new(record(json!({"metadata": {"name": name}}), "nodes", 1)))
     }
 
+    async fn lease(&self, _node: &str) -> Result<Option<Arc<Record>>, Status> {
+        Ok(None)
+    }
+
     async fn renew_lease(&self, _lease: &NodeLease) -> Result<(), Status> {
         Ok(())
     }

@@ -23,10 +23,21 @@ const LEASES: &str = "coordination.k8s.io";
 
 impl Remote {
     async fn get(&self, plural: &str, namespace: &str, name: &str) -> Result<Option<Arc<Record>>, Status> {
+        self.get_of("", plural, namespace, name).await
+    }
+
+    async fn get_of(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<Record>>, Status> {
+        let place = Place::list(group, "v1", namespace, plural).and_then(|place| place.object(name));
         // No object has such a name, whatever a pod says.
-        let Ok(place) = core(namespace, plural).and_then(|place| place.object(name)) else { return Ok(None) };
+        let Ok(place) = place else { return Ok(None) };
         match self.client.ask(Method::GET, &place, &[], Body::None).await {
-            Ok(object) => Ok(Some(Arc::new(record("", plural, object)?))),
+            Ok(object) => Ok(Some(Arc::new(record(group, plural, object)?))),
             Err(error) if error.reason == Reason::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -126,6 +137,10 @@ impl Cluster for Remote {
 
     async fn merge_node_status(&self, name: &str, status: Value) -> Result<Arc<Record>, Status> {
         node_record(self.merge(node(name)?.object("status")?, json!({ "status": status })).await?)
+    }
+
+    async fn lease(&self, node: &str) -> Result<Option<Arc<Record>>, Status> {
+        self.get_of(LEASES, "leases", LEASE_NAMESPACE, node).await
     }
 
     async fn renew_lease(&self, lease: &NodeLease) -> Result<(), Status> {
