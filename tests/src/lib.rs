@@ -2,6 +2,7 @@
 
 pub mod case;
 pub mod containerd;
+pub mod fleet;
 pub mod kubectl;
 pub mod manifests;
 pub mod netns;
@@ -12,6 +13,7 @@ pub mod suite;
 pub mod wait;
 
 pub use case::Case;
+pub use fleet::Fleet;
 pub use kubectl::Kubectl;
 pub use pair::Pair;
 pub use process::Process;
