@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod depend;
+mod fleet;
 mod image;
 mod packages;
 mod paths;
@@ -30,6 +31,11 @@ enum Chore {
     Up(up::Up),
     /// Stop what `up --detach` started, and remove its containers, links and rules.
     Down(up::Down),
+    /// Several nodes on this machine: start them, cut them off, kill them, take them back.
+    ///
+    /// Nodes are network namespaces joined by a bridge. Each has its own address, agent, namespace of containerd and
+    /// network state.
+    Fleet(fleet::Command),
     /// Build the host (release), all plugins, the pinned bundle and the test image.
     Build(build::Build),
     /// Run every test: unit, plugin, integration, end to end with containerd and kubectl.
@@ -46,6 +52,7 @@ fn main() -> Result<()> {
     match Cli::parse().chore {
         Chore::Up(up) => up.run(),
         Chore::Down(down) => down.run(),
+        Chore::Fleet(fleet) => fleet.run(),
         Chore::Build(build) => build.run(),
         Chore::Test(test) => test.run(),
         Chore::Contract(contract) => contract.run(),
