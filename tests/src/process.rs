@@ -106,6 +106,11 @@ impl Process {
         self.wait(Duration::from_secs(10))
     }
 
+    /// SIGHUP: it is to read what it was configured with again.
+    pub fn reload(&self) -> Result<()> {
+        kill(Pid::from_raw(self.pid), Signal::SIGHUP).with_context(|| format!("can't signal {}", self.name))
+    }
+
     fn signal(&self, signal: Signal) {
         if self.is_alive() {
             // It may end between the check and here; then there is nothing to do.

@@ -15,13 +15,56 @@ use gantry_tests::{Case, Suite, scenarios};
 /// The bundle without one plugin, in the data directory.
 fn without(options: &mut Options, plugin: &str) -> Result<()> {
     let text = fs::read_to_string(&options.bundle)?;
-    let (head, entries) = text.split_once("[[plugin]]").context("the bundle has no plugin")?;
+    options.bundle = options.data.join("bundle.toml");
+    fs::write(&options.bundle, taken_out(&text, plugin)?)?;
+    Ok(())
+}
+
+fn taken_out(bundle: &str, plugin: &str) -> Result<String> {
+    let (head, entries) = bundle.split_once("[[plugin]]").context("the bundle has no plugin")?;
     let name = format!("name = \"{plugin}\"");
     let kept: Vec<&str> = entries.split("[[plugin]]").filter(|entry| !entry.contains(&name)).collect();
     ensure!(kept.len() < entries.split("[[plugin]]").count(), "{plugin} is not in the bundle");
-    options.bundle = options.data.join("bundle.toml");
-    fs::write(&options.bundle, kept.iter().fold(head.to_owned(), |text, entry| text + "[[plugin]]" + entry))?;
-    Ok(())
+    Ok(kept.iter().fold(head.to_owned(), |text, entry| text + "[[plugin]]" + entry))
+}
+
+#[test]
+fn a_changed_bundle_is_taken_by_a_running_host() -> Result<()> {
+    let mut suite = Suite::start_with("reload", |options| {
+        let kept = options.data.join("bundle.toml");
+        fs::copy(&options.bundle, &kept)?;
+        options.bundle = kept;
+        Ok(())
+    })?;
+    let case = suite.case("reload")?;
+    let file = suite.stack()?.options_mut().bundle.clone();
+    let whole = fs::read_to_string(&file)?;
+    let mut change = |text: &str, wanted: &str| -> Result<()> {
+        fs::write(&file, text)?;
+        let gantry = suite.stack()?.gantry().context("no host")?;
+        let before = gantry.log_tail(10_000).matches(wanted).count();
+        gantry.reload()?;
+        case.until(wanted, || {
+            ensure!(gantry.log_tail(10_000).matches(wanted).count() > before, "the log does not say {wanted:?}");
+            Ok(())
+        })
+    };
+    case.apply(&pod("long", "sleep 1000"))?;
+    case.line("wait pod/long --for=condition=Ready --timeout=60s")?;
+    // Without the scheduler pods wait; one that runs already runs on.
+    change(&taken_out(&whole, "scheduler-kubernetes")?, "running by the bundle as it is now")?;
+    case.apply(&pod("waits", "echo hello"))?;
+    ensure!(case.until_event("waits", "FailedScheduling")?.contains("scheduler"));
+    // What can't be loaded changes nothing.
+    let digest = whole.split_once("digest = \"sha256:").context("no digest")?.1.get(..64).context("no digest")?;
+    change(&whole.replace(digest, &"0".repeat(64)), "the bundle can't be taken")?;
+    ensure!(case.names("plugins")?.iter().all(|name| name != "scheduler-kubernetes"), "half of it was taken");
+    change(&whole, "running by the bundle as it is now")?;
+    case.until_is("pod waits", "/status/phase", "Succeeded")?;
+    ensure!(case.get("pod long")?["status"]["containerStatuses"][0]["restartCount"] == 0);
+    case.apply(&deployment("web", 1))?;
+    case.line("rollout status deployment/web --timeout=60s")?;
+    suite.stop()
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl Command {
             zones: 1,
             images: vec![paths::image()],
             server: Vec::new(),
+            agent: Vec::new(),
         }
     }
 

@@ -5,38 +5,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use gantry_api::server::Metrics;
 use gantry_api::{Authenticator, Limits, Options, Pki, Server, Tokens};
-use gantry_control::objects::PluginObjects;
-use gantry_control::plugins::{self, Refused};
 use gantry_control::ranges::Ranges;
 use gantry_control::recorder::Recorder;
-use gantry_control::{
-    admission, bootstrap, definitions, events, gc, namespaces, nodes, ranges, reconcile, recorder, scheduling,
-};
+use gantry_control::{bootstrap, definitions, events, gc, namespaces, nodes, plugins, ranges, recorder};
 use gantry_link::Hub;
 use gantry_model::{Kinds, core};
 use gantry_node::cluster::{Cluster, Local};
 use gantry_node::records::Outlet;
 use gantry_objects::Objects;
-use gantry_objects::admission::Rule;
-use gantry_plugin::family::load_balancer;
-use gantry_plugin::family::network::NodeInfo;
 use gantry_plugin::{Bundle, Engine, EngineOptions, Loaded};
 use gantry_store::{Sled, Store};
 use ipnet::IpNet;
 use tokio::task::JoinSet;
 
+use crate::loading::Plugins;
 use crate::node::Upstream;
-use crate::{files, identity, kinds, records, reviewers};
+use crate::running::Running;
+use crate::{files, identity};
 
-/// Keys in one call of a controller.
-const BATCH: usize = 16;
 /// How long Events are kept after they last said something; as Kubernetes' default.
 const EVENTS: Duration = Duration::from_secs(3600);
-/// Calls of a controller under way when the bundle does not say.
-const CONCURRENCY: u32 = 2;
 
 /// What a control plane is made from.
 pub struct Settings {
@@ -57,13 +48,13 @@ pub struct Control {
     objects: Objects,
     store: Arc<dyn Store>,
     recorder: Recorder,
-    loaded: Vec<Arc<Loaded>>,
+    settings: Settings,
+    /// Those that no plugin has a part in.
     loops: JoinSet<()>,
-    reconcilers: Vec<reconcile::Handle>,
-    scheduler: scheduling::Handle,
-    records: records::Records,
-    /// Keeps deadlines ticking.
-    _engine: Engine,
+    ranges: Ranges,
+    /// `None` only while one takes over from another.
+    running: Option<Running>,
+    engine: Engine,
 }
 
 impl Control {
@@ -82,24 +73,38 @@ impl Control {
         loops.spawn(events);
         bootstrap::run(&objects).await.context("can't make the first namespaces")?;
         plugins::restore(&objects);
-        let Plugins { loaded, refused, reviews } = load(&engine, &bundle, &settings, &objects, &recorder).await?;
+        let loaded = Plugins::load(&engine, &bundle, &settings.folders, &objects, &recorder).await;
+        let plugins = loaded.with_context(|| format!("bundle {}", settings.bundle.display()))?;
+        plugins.declare(&[], &objects)?;
         definitions::load(&objects);
         let ranges = give_ranges(&mut loops, &bundle, &settings, &objects, &recorder)?;
-        reviewers::start(&mut loops, &bundle, &loaded, &refused, &reviews, &objects, ranges);
-        let scheduler = schedule(&loaded, &objects, &recorder);
-        let reconcilers = loaded.iter().filter_map(|p| reconciler(p, &objects, &recorder)).collect();
-        let records = records::Records::start(&loaded, &objects);
+        let running = Some(Running::start(&bundle, plugins, &objects, &recorder, &ranges));
         start_loops(&mut loops, &objects, &recorder, settings.node_grace);
-        let options = plugins::Options {
-            bundle: bundle.name.clone(),
-            loaded: loaded.clone(),
-            refused,
-            reviews,
-            objects: objects.clone(),
-            recorder: recorder.clone(),
+        Ok(Self { objects, store, recorder, settings, loops, ranges, running, engine })
+    }
+
+    /// Reads the bundle again, and runs what it says now. Its plugins are loaded and tried beside those that run; if a
+    /// required one can't be had, nothing changes.
+    pub async fn reload(&mut self) -> Result<()> {
+        let file = self.settings.bundle.display();
+        let bundle = Bundle::read(&self.settings.bundle)?;
+        let loaded = Plugins::load(&self.engine, &bundle, &self.settings.folders, &self.objects, &self.recorder).await;
+        let plugins = loaded.with_context(|| format!("bundle {file}"))?;
+        if let Err(error) = plugins.declare(self.loaded(), &self.objects) {
+            // Kinds of those that run on.
+            plugins::restore(&self.objects);
+            return Err(error);
+        }
+        let reviews = match self.running.take() {
+            Some(running) => Some(running.stop().await),
+            None => None,
         };
-        loops.spawn(plugins::run(options));
-        Ok(Self { objects, store, recorder, loaded, loops, reconcilers, scheduler, records, _engine: engine })
+        self.running = Some(Running::start(&bundle, plugins, &self.objects, &self.recorder, &self.ranges));
+        // Writes that wait for one of the old still get their verdict; then its workers end.
+        if let Some(mut reviews) = reviews {
+            reviews.detach_all();
+        }
+        Ok(())
     }
 
     /// The objects, for a node in the same process.
@@ -109,152 +114,33 @@ impl Control {
 
     /// What a node in the same process gets.
     pub fn upstream(&self, cluster_ranges: Vec<String>) -> Upstream {
-        Upstream { cluster: self.cluster(), plugins: self.loaded.clone(), outlets: self.outlets(), cluster_ranges }
+        let (plugins, outlets) = (self.loaded().to_vec(), self.outlets());
+        Upstream { cluster: self.cluster(), plugins, outlets, cluster_ranges }
     }
 
     /// The plugins that run.
     pub fn loaded(&self) -> &[Arc<Loaded>] {
-        &self.loaded
+        self.running.as_ref().map(Running::loaded).unwrap_or_default()
     }
 
     /// Where log lines of nodes are handed over.
     pub fn outlets(&self) -> Vec<Arc<dyn Outlet>> {
-        self.records.outlets()
+        self.running.as_ref().map(Running::outlets).unwrap_or_default()
     }
 
     /// Stops the loops, then the store.
     pub async fn stop(mut self) {
-        for reconciler in self.reconcilers {
-            reconciler.stop().await;
+        if let Some(running) = self.running {
+            running.stop().await;
         }
-        self.scheduler.stop().await;
-        self.records.stop().await;
         drop(self.recorder);
         self.loops.shutdown().await;
         self.store.close().await;
     }
 }
 
-/// What a bundle came to.
-#[derive(Default)]
-struct Plugins {
-    loaded: Vec<Arc<Loaded>>,
-    refused: Vec<Refused>,
-    /// Which writes they review.
-    reviews: reviewers::Rules,
-}
-
-async fn load(
-    engine: &Engine,
-    bundle: &Bundle,
-    settings: &Settings,
-    objects: &Objects,
-    recorder: &Recorder,
-) -> Result<Plugins> {
-    let loads = bundle.plugins.iter().map(|entry| {
-        let seen = PluginObjects::new(objects.clone(), recorder.clone(), &entry.name);
-        engine.load_one(entry, &settings.folders, Arc::new(seen))
-    });
-    let mut plugins = Plugins::default();
-    for outcome in futures::future::join_all(loads).await {
-        match outcome {
-            Ok(plugin) => {
-                let name = plugin.name().to_owned();
-                let rules = match try_out(&plugin).await {
-                    Ok(rules) => rules,
-                    Err(why) if plugin.entry().required => {
-                        bail!("bundle {}: plugin {name}: {why}", settings.bundle.display());
-                    }
-                    Err(why) => {
-                        tracing::warn!(plugin = name, why, "running without a plugin");
-                        plugins.refused.push(Refused { name, why });
-                        continue;
-                    }
-                };
-                plugins.reviews.insert(name, rules);
-                plugins::forget(objects, plugin.name());
-                kinds::declare(objects.kinds(), &plugin)?;
-                tracing::info!(plugin = plugin.name(), version = plugin.version(), digest = plugin.digest(), "loaded");
-                plugins.loaded.push(Arc::new(plugin));
-            }
-            Err(error) if error.required => bail!("bundle {}: {error}", settings.bundle.display()),
-            Err(error) => {
-                tracing::warn!(%error, "running without a plugin");
-                plugins.refused.push(Refused { name: error.plugin.clone(), why: error.to_string() });
-            }
-        }
-    }
-    Ok(plugins)
-}
-
-/// Whether a plugin can begin with its configuration and grants: what it would refuse later is refused at the start. A
-/// fault is no answer; the loops try again and report it. Only what a plugin reviews must be known before the first write:
-/// the answer.
-async fn try_out(plugin: &Loaded) -> Result<Vec<Rule>, String> {
-    let said = |error: gantry_plugin::family::Error| error.message;
-    if let Some(controller) = plugin.controller()
-        && let Ok(answer) = controller.describe().await
-    {
-        answer.map_err(said)?;
-    }
-    if let Some(mut scheduler) = plugin.scheduler()
-        && let Ok(answer) = scheduler.reset().await
-    {
-        answer.map_err(said)?;
-    }
-    if let Some(mut network) = plugin.network()
-        && let Ok(answer) = network.reset(trial_node(), Vec::new()).await
-    {
-        answer.map_err(said)?;
-    }
-    if let Some(mut balancer) = plugin.load_balancer()
-        && let Ok(answer) = balancer.reset(trial_balancer_node()).await
-    {
-        answer.map_err(said)?;
-    }
-    match plugin.admission() {
-        Some(admission) => admission::rules(&*admission).await.map_err(|error| error.to_string()),
-        None => Ok(Vec::new()),
-    }
-}
-
-/// The same for load balancers.
-fn trial_balancer_node() -> load_balancer::NodeInfo {
-    let NodeInfo { name, addresses, cluster_ranges, .. } = trial_node();
-    load_balancer::NodeInfo { name, addresses, cluster_ranges }
-}
-
-/// A node that any network can serve: only the configuration is tried on it.
-fn trial_node() -> NodeInfo {
-    let range = vec!["10.64.0.0/24".to_owned()];
-    NodeInfo {
-        name: "trial".to_owned(),
-        pod_ranges: range.clone(),
-        cluster_ranges: range,
-        addresses: vec!["192.0.2.1".to_owned()],
-        mtu: 0,
-    }
-}
-
-fn reconciler(plugin: &Arc<Loaded>, objects: &Objects, recorder: &Recorder) -> Option<reconcile::Handle> {
-    let controller = plugin.controller()?;
-    let concurrency = plugin.entry().instances.unwrap_or(CONCURRENCY);
-    Some(reconcile::start(reconcile::Options {
-        plugin: plugin.name().to_owned(),
-        controller,
-        objects: objects.clone(),
-        recorder: recorder.clone(),
-        concurrency: usize::try_from(concurrency).unwrap_or(1),
-        batch: BATCH,
-    }))
-}
-
-fn schedule(loaded: &[Arc<Loaded>], objects: &Objects, recorder: &Recorder) -> scheduling::Handle {
-    let policies = loaded.iter().filter_map(|plugin| Some((plugin.name().to_owned(), plugin.scheduler()?)));
-    scheduling::start(scheduling::Options::new(objects.clone(), recorder.clone(), policies.collect()))
-}
-
-/// Starts giving ranges to nodes. What is for Services is what the bundle's plugins are told in the option of that name.
+/// Starts giving ranges to nodes. What is for Services is what the bundle's plugins are told in the option of that name
+/// when the host starts.
 fn give_ranges(
     loops: &mut JoinSet<()>,
     bundle: &Bundle,
@@ -278,7 +164,9 @@ fn start_loops(loops: &mut JoinSet<()>, objects: &Objects, recorder: &Recorder, 
     loops.spawn(namespaces::run(objects.clone()));
     loops.spawn(events::run(objects.clone(), EVENTS));
     loops.spawn(definitions::run(objects.clone()));
-    let patience = nodes::Options { grace: node_grace, ..nodes::Options::default() };
+    // Looked at often enough to add little to the grace.
+    let every = (node_grace / 16).max(Duration::from_millis(250));
+    let patience = nodes::Options { grace: node_grace, every, ..nodes::Options::default() };
     loops.spawn(nodes::run(objects.clone(), recorder.clone(), patience));
 }
 

@@ -45,6 +45,10 @@ pub struct NodeArgs {
     /// Addresses of all pods of the cluster: what leaves them is masqueraded. By default those of the server.
     #[arg(long, value_name = "CIDR")]
     pub cluster_range: Vec<String>,
+    /// How long the node's lease is good for, in seconds; it is renewed four times in that. No more than the server's
+    /// `--node-grace`, or the node counts as gone while it is there.
+    #[arg(long, default_value_t = 40, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub lease: u32,
     /// Image archives (OCI or Docker) to import at the start.
     #[arg(long, value_name = "FILE")]
     pub import: Vec<PathBuf>,
@@ -166,6 +170,7 @@ impl Node {
         let mut options = Options::new(description, cluster, runtime, network, recorder, folder);
         options.records = records.clone();
         options.log_limit = (args.log_max_bytes, args.log_max_files);
+        options.lease = Duration::from_secs(args.lease.into());
         Ok(Self { name, identity, agent: Agent::start(options), records, events: tokio::spawn(events), balancers })
     }
 

@@ -16,7 +16,7 @@ use crate::delivery;
 /// Families that act on nodes.
 const ON_NODES: [Family; 2] = [Family::Network, Family::LoadBalancer];
 
-/// The part of a bundle that goes to nodes. The same for as long as the server runs.
+/// The part of a bundle that goes to nodes.
 pub struct Offer {
     offer: BundleOffer,
     /// Components by digest.

@@ -16,7 +16,7 @@ use crate::cli::Log;
 use crate::control::{Control, Settings};
 use crate::node::{Node, NodeArgs};
 use crate::offer::Offer;
-use crate::stop::Stop;
+use crate::stop::{Reload, Stop};
 use crate::streams::NodeStreams;
 use crate::{bundle, control, logging, telemetry};
 
@@ -73,34 +73,63 @@ pub async fn run(args: &ServerArgs, node: Option<&NodeArgs>, log: &Log) -> Resul
     std::fs::create_dir_all(&args.data_dir).with_context(|| format!("can't make {}", args.data_dir.display()))?;
     let data = args.data_dir.canonicalize()?;
     let metrics = telemetry::start()?;
-    let mut stop = Stop::new()?;
+    let (mut stop, mut reload) = (Stop::new()?, Reload::new()?);
     let mut control = Control::start(args.settings(&data)).await?;
-    let hub = Hub::new(Arc::new(Offer::new(&args.bundle, control.loaded(), control.outlets(), args.cluster_ranges())?));
-    let node = match node {
-        Some(node) => Some(Node::start(node, &data, control.upstream(args.cluster_ranges())).await?),
+    let hub = Hub::new(Arc::new(args.offer(&control)?));
+    let mut here = match node {
+        Some(node) => Some(self::here(args, node, &data, &control, &hub).await?),
         None => None,
     };
-    if let Some(node) = &node {
-        hub.add(node.name(), Arc::new(NodeStreams::new(node.agent().clone())));
-    }
     let api = control::serve(&mut control, &args.serving(&data), &hub, metrics).await?;
     let fleet = (args.hollow_nodes > 0).then(|| Fleet::start(control.cluster(), args.fleet()));
     tracing::info!(url = api.url(), seconds = begun.elapsed().as_secs_f64(), "ready");
-    stop.wanted().await;
+    loop {
+        tokio::select! {
+            () = stop.wanted() => break,
+            () = reload.wanted() => {}
+        }
+        if let Err(error) = self::reload(args, &mut control, &hub).await {
+            tracing::error!(error = format!("{error:#}"), "the bundle can't be taken: what ran before goes on");
+            continue;
+        }
+        if let (Some(before), Some(node)) = (here.take(), node) {
+            before.stop().await;
+            here = Some(self::here(args, node, &data, &control, &hub).await?);
+        }
+        tracing::info!("running by the bundle as it is now");
+    }
     tracing::info!("stopping; containers go on");
     hub.stop();
     api.stop().await;
     if let Some(fleet) = fleet {
         fleet.stop().await;
     }
-    if let Some(node) = node {
+    if let Some(node) = here {
         node.stop().await;
     }
     control.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
+/// A node in this process.
+async fn here(args: &ServerArgs, node: &NodeArgs, data: &Path, control: &Control, hub: &Hub) -> Result<Node> {
+    let node = Node::start(node, data, control.upstream(args.cluster_ranges())).await?;
+    hub.add(node.name(), Arc::new(NodeStreams::new(node.agent().clone())));
+    Ok(node)
+}
+
+/// Takes the bundle as it is now, and tells the nodes.
+async fn reload(args: &ServerArgs, control: &mut Control, hub: &Hub) -> Result<()> {
+    control.reload().await?;
+    hub.renew(Arc::new(args.offer(control)?));
+    Ok(())
+}
+
 impl ServerArgs {
+    fn offer(&self, control: &Control) -> Result<Offer> {
+        Offer::new(&self.bundle, control.loaded(), control.outlets(), self.cluster_ranges())
+    }
+
     fn settings(&self, data: &Path) -> Settings {
         Settings {
             data: data.to_owned(),

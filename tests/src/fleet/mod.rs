@@ -42,6 +42,8 @@ pub struct Options {
     pub images: Vec<PathBuf>,
     /// More arguments for `gantry server`.
     pub server: Vec<OsString>,
+    /// More arguments for each `gantry agent`.
+    pub agent: Vec<OsString>,
 }
 
 /// A running fleet. Dropping it leaves it running: call [`Fleet::stop`].
@@ -121,10 +123,11 @@ impl Fleet {
         said(&mut command).map(drop)
     }
 
-    /// Another network takes the place of the one that runs, from the server's next start on.
+    /// Another network takes the place of the one that runs.
     pub fn set_network(&mut self, network: &str) -> Result<()> {
         network.clone_into(&mut self.options.network);
-        self.write_bundle()
+        self.write_bundle()?;
+        Process::find(&self.options.data, "server").context("the server does not run")?.reload()
     }
 
     fn bundle(&self) -> PathBuf {

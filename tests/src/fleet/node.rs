@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::wire::{SERVER, Wire};
-use super::{Options, folder, said};
+use super::{Options, PORT, folder, said};
 use crate::{Process, containerd};
 
 /// The table that keeps the server's packets away from a node that is cut off.
@@ -58,14 +58,21 @@ impl Node {
         self.wire.plug(self.number)
     }
 
-    /// Starts its agent, without waiting for anything.
+    /// Starts its agent, without waiting for anything. The first time it joins with a token.
     pub fn start(&self) -> Result<()> {
         let Options { data, gantry, images, .. } = &self.options;
         let mut command = self.wire.command(self.number, gantry);
-        command.arg("agent").arg("--data-dir").arg(folder(data, &self.name)?);
-        command.arg("--kubeconfig").arg(data.join("kubeconfig")).args(["--node-name", &self.name]);
-        command.arg("--pod-range").arg(format!("10.64.{}.0/24", self.number));
+        let folder = folder(data, &self.name)?;
+        command.arg("agent").arg("--data-dir").arg(&folder).args(["--node-name", &self.name]);
+        if !folder.join("identity.pem").exists() {
+            let token = folder.join("token");
+            let mut create = Command::new(gantry);
+            create.args(["token", "create", "--node", &self.name]).arg("--output").arg(&token);
+            said(create.arg("--kubeconfig").arg(data.join("kubeconfig")))?;
+            command.arg("--server").arg(format!("https://{SERVER}:{PORT}")).arg("--token").arg(token);
+        }
         command.arg("--containerd").arg(containerd::socket(data)).args(["--containerd-namespace", &self.name]);
+        command.args(&self.options.agent);
         for image in images {
             command.arg("--import").arg(image);
         }

@@ -6,7 +6,7 @@ mod service;
 mod session;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -61,14 +61,24 @@ pub enum Verdict {
 #[derive(Clone)]
 pub struct Hub {
     nodes: Arc<Nodes>,
-    backing: Arc<dyn Backing>,
+    backing: Arc<Mutex<Arc<dyn Backing>>>,
     stop: CancellationToken,
 }
 
 impl Hub {
     /// Without any node yet.
     pub fn new(backing: Arc<dyn Backing>) -> Self {
-        Self { nodes: Arc::default(), backing, stop: CancellationToken::new() }
+        Self { nodes: Arc::default(), backing: Arc::new(Mutex::new(backing)), stop: CancellationToken::new() }
+    }
+
+    /// Nodes get something else from now on: their agents are made to dial again, and ask for it then.
+    pub fn renew(&self, backing: Arc<dyn Backing>) {
+        *self.backing.lock().unwrap_or_else(PoisonError::into_inner) = backing;
+        self.nodes.leave();
+    }
+
+    fn backing(&self) -> Arc<dyn Backing> {
+        self.backing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A node in this process.

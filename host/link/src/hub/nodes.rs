@@ -53,6 +53,11 @@ impl Nodes {
         }
     }
 
+    /// Ends the call of every node; their agents call again.
+    pub fn leave(&self) {
+        self.table().linked.values().for_each(|node| node.leave());
+    }
+
     pub fn linked(&self, node: &str) -> Option<Arc<Node>> {
         self.table().linked.get(node).cloned()
     }

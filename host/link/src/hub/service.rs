@@ -93,14 +93,14 @@ impl Link for Service {
 
     async fn bundle(&self, request: Request<BundleRequest>) -> Answer<BundleAnswer> {
         check_any(&*user(&request)?)?;
-        let BundleOffer { bundle, sinks, cluster_ranges } = self.hub.backing.bundle();
+        let BundleOffer { bundle, sinks, cluster_ranges } = self.hub.backing().bundle();
         Ok(Response::new(BundleAnswer { bundle, sinks, cluster_ranges }))
     }
 
     async fn component(&self, request: Request<ComponentRequest>) -> Answer<Self::ComponentStream> {
         check_any(&*user(&request)?)?;
         let digest = request.into_inner().digest;
-        let file = self.hub.backing.component(&digest);
+        let file = self.hub.backing().component(&digest);
         let file = file.ok_or_else(|| Status::not_found(format!("no plugin of the bundle has the digest {digest}")))?;
         let opened = tokio::fs::File::open(&file).await;
         let opened = opened.map_err(|error| Status::internal(format!("can't read {}: {error}", file.display())))?;
@@ -116,8 +116,9 @@ impl Link for Service {
         let user = user(&request)?;
         let delivery = request.into_inner();
         check_origins(&user, &delivery)?;
+        let backing = self.hub.backing();
         let verdict = tokio::select! {
-            verdict = self.hub.backing.deliver(delivery) => verdict,
+            verdict = backing.deliver(delivery) => verdict,
             () = self.hub.stop.cancelled() => Err("the server is stopping".to_owned()),
         };
         match verdict {

@@ -23,7 +23,7 @@ use super::volumes::{Kernel, Mounts};
 use super::worker::{Event, Worker};
 use crate::cluster::{Cluster, PodEvent, PodRef, Recorder, Source};
 use crate::network::{HostNetwork, PodNetwork};
-use crate::node::{Description, Heartbeat, Ready};
+use crate::node::{Description, Heartbeat, LEASE, Ready};
 use crate::records;
 use crate::runtime::{Ended, ExecProcess, ExecSpec, Runtime, RuntimeError, Usage};
 
@@ -59,6 +59,8 @@ pub struct Options {
     pub clock: Clock,
     /// Bytes after which a container's log is rotated, and how many files are kept.
     pub log_limit: (u64, u32),
+    /// How long the node's lease is good for; it is renewed four times in that.
+    pub lease: Duration,
     /// Images pulled at once.
     pub parallel_pulls: usize,
     /// Containers started at once.
@@ -96,6 +98,7 @@ impl Options {
             mounts: Arc::new(Kernel),
             clock: Clock::System,
             log_limit: (10 << 20, 5),
+            lease: LEASE,
             parallel_pulls: 4,
             parallel_starts: 8,
             records: records::Handle::default(),
@@ -263,7 +266,8 @@ async fn heartbeat(context: Arc<Context>, options: Options, stop: CancellationTo
     }
     let ready = Arc::new(NodeReady { context: context.clone() });
     let recorder = options.recorder;
-    Heartbeat::new(options.cluster, description, options.data, ready, recorder).run(stop).await;
+    let heartbeat = Heartbeat::new(options.cluster, description, options.data, ready, recorder);
+    heartbeat.lease(options.lease).run(stop).await;
 }
 
 enum News {

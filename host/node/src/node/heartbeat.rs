@@ -17,10 +17,9 @@ use super::machine::Pressure;
 use super::object::Description;
 use crate::cluster::{Cluster, NodeLease, Recorder, Severity};
 
-/// The kubelet's figures: a lease good for 40 s, renewed every 10 s; the status looked at as often, and written every
-/// five minutes even if nothing changed.
-const LEASE_SECONDS: i32 = 40;
-const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// The kubelet's figures: a lease good for 40 s, renewed four times in that; the status looked at as often, and written
+/// every five minutes even if nothing changed.
+pub(crate) const LEASE: Duration = Duration::from_secs(40);
 const REPORT_EVERY: Duration = Duration::from_secs(300);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -41,6 +40,7 @@ pub struct Heartbeat {
     /// The `Ready` that this process found last.
     ready_was: Option<String>,
     reported: Option<Instant>,
+    lease: Duration,
 }
 
 impl Heartbeat {
@@ -52,7 +52,12 @@ impl Heartbeat {
         ready: Arc<dyn Ready>,
         recorder: Recorder,
     ) -> Self {
-        Self { cluster, description, data, ready, recorder, ready_was: None, reported: None }
+        Self { cluster, description, data, ready, recorder, ready_was: None, reported: None, lease: LEASE }
+    }
+
+    /// With a lease of another length, at least a second.
+    pub fn lease(self, lease: Duration) -> Self {
+        Self { lease: lease.max(Duration::from_secs(1)), ..self }
     }
 
     /// Runs until stopped. Never gives up: without a control plane it tries again.
@@ -62,12 +67,12 @@ impl Heartbeat {
 
     async fn beat(&mut self) {
         let mut uid = self.register_until_done().await;
-        let mut tick = tokio::time::interval(RENEW_EVERY);
+        let mut tick = tokio::time::interval(self.lease / 4);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let lease =
-                NodeLease { node: self.description.name.clone(), uid: uid.clone(), duration_seconds: LEASE_SECONDS };
+            let duration_seconds = i32::try_from(self.lease.as_secs()).unwrap_or(i32::MAX);
+            let lease = NodeLease { node: self.description.name.clone(), uid: uid.clone(), duration_seconds };
             if let Err(error) = self.cluster.renew_lease(&lease).await {
                 tracing::warn!(%error, "can't renew this node's lease");
             }

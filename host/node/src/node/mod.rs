@@ -5,6 +5,7 @@ mod heartbeat;
 mod machine;
 mod object;
 
+pub(crate) use heartbeat::LEASE;
 pub use heartbeat::{Heartbeat, Ready};
 pub use machine::{Machine, Pressure, Reserved};
 pub use object::{Capacity, Description, Information};
