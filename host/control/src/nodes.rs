@@ -130,7 +130,7 @@ impl Monitor {
     /// Nobody knows whether pods of a silent node still serve, so nobody is to be sent to them. Their node's agent says
     /// how they are when it is back.
     async fn call_unready(&self, node: &str, now: Timestamp) -> Result<(), Status> {
-        for pod in self.objects.store().indexed(&self.pod.resource(), "spec.nodeName", node) {
+        for pod in self.objects.store().indexed(&self.pod.resource(), None, "spec.nodeName", node).records {
             let Some(conditions) = unready(&pod.value(), now) else { continue };
             let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));
             let options = WriteOptions {
@@ -231,7 +231,8 @@ impl Monitor {
         if executing.is_empty() {
             return Ok(());
         }
-        for pod in self.objects.store().indexed(&self.pod.resource(), "spec.nodeName", &node.meta.name) {
+        let placed = self.objects.store().indexed(&self.pod.resource(), None, "spec.nodeName", &node.meta.name);
+        for pod in placed.records {
             if pod.meta.deletion_timestamp.is_some() {
                 continue;
             }

@@ -103,8 +103,8 @@ impl Record {
         serde_json::from_slice(&self.json).unwrap_or(Value::Null)
     }
 
-    /// The same object stamped with another revision: how a deletion shows the last state. Only the store's writer
-    /// calls this.
+    /// The same object stamped with another revision: how a deletion shows the last state, and a watch with selectors
+    /// the last one that they let through.
     pub fn restamped(&self, revision: u64) -> Record {
         let json = restamp(&self.json, revision).map_or_else(|| self.json.clone(), Bytes::from);
         Record { key: self.key.clone(), revision, meta: self.meta.clone(), fields: self.fields.clone(), json }

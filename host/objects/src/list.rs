@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use gantry_model::selector::{FieldSelector, LabelSelector};
 use gantry_model::status::Reason;
-use gantry_model::{Key, Kind, Record, Status};
-use gantry_store::{Error, Range, Store};
+use gantry_model::{Kind, Record, Status};
+use gantry_store::{Error, Page, Range, Store};
 
 use crate::fault;
 use crate::options::{List, ListOptions};
@@ -45,19 +45,19 @@ impl Filter {
         self.labels.is_everything() && self.fields.is_everything()
     }
 
-    /// The few records that can match, where an index says which.
-    fn candidates(&self, store: &dyn Store, kind: &Kind) -> Option<Vec<Arc<Record>>> {
+    /// The few records that can match, where an index says which, and the revision at which they are all.
+    fn candidates(&self, store: &dyn Store, kind: &Kind) -> Option<Page> {
         let namespace = match kind.namespaced() {
             true => self.namespace.as_deref().or_else(|| self.fields.exact("metadata.namespace")),
             false => Some(""),
         };
         if let (Some(name), Some(namespace)) = (self.fields.exact("metadata.name"), namespace) {
-            return Some(store.get(&Key::new(kind.resource(), namespace, name)).into_iter().collect());
+            return Some(store.indexed(&kind.resource(), Some(namespace), "metadata.name", name));
         }
         // An absent field is not in the index.
         let exact = |path: &&String| self.fields.exact(path).filter(|value| !value.is_empty());
         let (path, value) = kind.selectable_fields.iter().find_map(|path| Some((path, exact(&path)?)))?;
-        Some(store.indexed(&kind.resource(), path, value))
+        Some(store.indexed(&kind.resource(), namespace, path, value))
     }
 }
 
@@ -69,13 +69,12 @@ pub(crate) fn list(objects: &Objects, kind: &Kind, options: &ListOptions) -> Res
         still_kept(objects, kind, token)?;
     }
     let store = objects.store().as_ref();
-    if options.limit == 0 && token.is_none() {
-        // The revision is read first: what the watch from there repeats is harmless, what it misses is not.
-        let revision = store.revision();
-        if let Some(candidates) = filter.candidates(store, kind) {
-            let items = candidates.into_iter().filter(|record| filter.matches(record)).collect();
-            return Ok(List { items, revision, continue_token: None, remaining: None });
-        }
+    if options.limit == 0
+        && token.is_none()
+        && let Some(Page { records, revision, .. }) = filter.candidates(store, kind)
+    {
+        let items = records.into_iter().filter(|record| filter.matches(record)).collect();
+        return Ok(List { items, revision, continue_token: None, remaining: None });
     }
     Ok(page(store, kind, &filter, options, token))
 }

@@ -27,7 +27,7 @@ pub enum Change {
     Added(Arc<Record>),
     /// Changed.
     Modified(Arc<Record>),
-    /// Gone, or no longer matching.
+    /// Gone, or no longer matching: its last state, or the last one that matched, at the revision of the change.
     Deleted(Arc<Record>),
 }
 

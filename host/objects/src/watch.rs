@@ -72,14 +72,16 @@ fn ended(error: &Error) -> Status {
 /// The change as seen through the selectors; `None`: not at all.
 fn change(filter: &Filter, event: &Event) -> Option<Change> {
     let record = &event.record;
-    let matched = event.previous.as_deref().map(|previous| filter.matches(previous));
+    let previous = event.previous.as_deref();
+    let matched = previous.map(|previous| filter.matches(previous));
     if event.deleted {
         return matched.unwrap_or_else(|| filter.matches(record)).then(|| Change::Deleted(record.clone()));
     }
-    match (matched, filter.matches(record)) {
-        (Some(true), true) => Some(Change::Modified(record.clone())),
-        (Some(true), false) => Some(Change::Deleted(record.clone())),
-        (_, true) => Some(Change::Added(record.clone())),
-        (_, false) => None,
+    match (previous.filter(|_| matched == Some(true)), filter.matches(record)) {
+        (Some(_), true) => Some(Change::Modified(record.clone())),
+        // Who selects by a label expects to find it in what it is told, so this is what the selection had of the object.
+        (Some(previous), false) => Some(Change::Deleted(Arc::new(previous.restamped(record.revision)))),
+        (None, true) => Some(Change::Added(record.clone())),
+        (None, false) => None,
     }
 }

@@ -175,7 +175,7 @@ fn lists(store: &Sled) {
     let page = store.list(&Range { limit: 10_000, ..all() });
     println!("list of {} (of {} more): {:?}", page.records.len(), page.remaining, start.elapsed());
     let start = Instant::now();
-    let found = store.indexed(&pods(), "spec.nodeName", "node-7").len();
+    let found = store.indexed(&pods(), None, "spec.nodeName", "node-7").records.len();
     println!("index look-up of {found}: {:?}", start.elapsed());
 }
 

@@ -109,8 +109,9 @@ pub trait Store: Send + Sync + 'static {
     /// in key order. From an index that is made at the first call for a kind, which goes over all of that kind.
     fn orphans(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Arc<Record>>;
 
-    /// Objects of a kind whose selectable field has this value (`spec.nodeName` = `n1`), from an index.
-    fn indexed(&self, resource: &Resource, field: &str, value: &str) -> Vec<Arc<Record>>;
+    /// Objects of a kind whose selectable field has this value (`spec.nodeName` = `n1`), of one namespace or of all, from
+    /// an index. One page with all of them: its revision is that of the very state that was read.
+    fn indexed(&self, resource: &Resource, namespace: Option<&str>, field: &str, value: &str) -> Page;
 
     /// Makes one write and waits until it is durable. For a deletion the answer is the last state at the new revision.
     async fn write(&self, write: Write) -> Result<Arc<Record>, Error>;

@@ -202,7 +202,7 @@ fn those_without_a_controller_are_known_before_and_after_every_change() {
 #[test]
 fn indexes_follow_every_change() {
     over_all(|store| async move {
-        let on = |node: &str| names(&store.indexed(&pods(), "spec.nodeName", node));
+        let on = |node: &str| names(&store.indexed(&pods(), None, "spec.nodeName", node).records);
         let owned = |uid: &str| names(&store.owned(uid));
         let owners = |uids: &[&str]| {
             let refs: Vec<_> =
@@ -219,14 +219,18 @@ fn indexes_follow_every_change() {
         assert_eq!((on(""), on("n1")), (vec!["a/y".into()], vec!["b/x".into()]));
         store.write(put(&x, Expect::Any, json!({"spec": {"nodeName": "n2"}}))).await.unwrap();
         assert_eq!((on("n1"), on("n2")), (vec![], vec!["b/x".into()]));
-        assert_eq!(store.indexed(&pods(), "spec.nodeName", "n2")[0].revision, store.revision());
+        assert_eq!(store.indexed(&pods(), None, "spec.nodeName", "n2").records[0].revision, store.revision());
         store.write(delete(&x, Expect::Any)).await.unwrap();
         store.write(delete(&y, Expect::Any)).await.unwrap();
         assert_eq!((on("n2"), on(""), owned("u1")), (vec![], vec![], vec![]));
         create(&*store, &x, json!({})).await;
-        assert_eq!(names(&store.indexed(&pods(), "metadata.name", "x")), ["b/x"]);
-        assert_eq!(names(&store.indexed(&pods(), "metadata.namespace", "b")), ["b/x"]);
-        assert!(store.indexed(&Resource::new("", "nothing"), "spec.nodeName", "n1").is_empty());
+        assert_eq!(names(&store.indexed(&pods(), None, "metadata.name", "x").records), ["b/x"]);
+        assert_eq!(names(&store.indexed(&pods(), None, "metadata.namespace", "b").records), ["b/x"]);
+        let within = |namespace: &str| names(&store.indexed(&pods(), Some(namespace), "metadata.name", "x").records);
+        assert_eq!((within("b"), within("a")), (vec!["b/x".into()], vec![]));
+        let free = |namespace: &str| names(&store.indexed(&pods(), Some(namespace), "spec.nodeName", "").records);
+        assert_eq!((free("b"), free("a")), (vec!["b/x".into()], vec![]));
+        assert!(store.indexed(&Resource::new("", "nothing"), None, "spec.nodeName", "n1").records.is_empty());
     });
 }
 

@@ -58,7 +58,7 @@ async fn everything_comes_back() {
     assert_eq!((store.revision(), store.list(&all(pods())).records.len()), (4, 1));
     assert_eq!(names(&store.owned("u")), ["a/x"]);
     assert_eq!(names(&store.orphans(&pods(), None)), ["a/x"], "an owner that is no controller");
-    assert_eq!(names(&store.indexed(&pods(), "spec.nodeName", "n1")), ["a/x"]);
+    assert_eq!(names(&store.indexed(&pods(), None, "spec.nodeName", "n1").records), ["a/x"]);
     let events = until(&mut store.watch(&pods(), Some(0)).unwrap(), 4).await;
     let seen: Vec<_> =
         events.iter().map(|e| (e.revision, e.deleted, e.previous.as_ref().map(|p| p.revision))).collect();

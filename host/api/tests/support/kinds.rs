@@ -89,8 +89,8 @@ impl Store for Nothing {
     fn orphans(&self, _: &Resource, _: Option<&str>) -> Vec<Arc<Record>> {
         vec![]
     }
-    fn indexed(&self, _: &Resource, _: &str, _: &str) -> Vec<Arc<Record>> {
-        vec![]
+    fn indexed(&self, _: &Resource, _: Option<&str>, _: &str, _: &str) -> Page {
+        Page { records: vec![], revision: 1, more: false, remaining: 0 }
     }
     async fn write(&self, _: Write) -> Result<Arc<Record>, Error> {
         Err(Error::Busy)

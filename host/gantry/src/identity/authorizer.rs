@@ -83,8 +83,8 @@ impl NodeAuthorizer {
         let (Some(kind), Some(name)) = (Read::of(asked.plural), name.filter(|name| !name.is_empty())) else {
             return false;
         };
-        let pods = self.objects.store().indexed(&Resource::new("", "pods"), "spec.nodeName", node);
-        let mut own = pods.iter().filter(|pod| pod.meta.namespace == asked.namespace);
+        let pods = self.objects.store().indexed(&Resource::new("", "pods"), None, "spec.nodeName", node);
+        let mut own = pods.records.iter().filter(|pod| pod.meta.namespace == asked.namespace);
         own.any(|pod| references::names(&pod.value(), kind, name))
     }
 

@@ -93,3 +93,48 @@ async fn watchers_see_what_their_selectors_let_through() {
     );
     assert_eq!(all.revision(), world.objects.store().revision());
 }
+
+/// What leaves a selection is told as it was while it was selected, at the revision at which it left.
+#[tokio::test]
+async fn what_leaves_a_selection_is_told_as_it_was() {
+    let world = World::new().await;
+    world
+        .create("configmaps", json!({"metadata": {"name": "m", "labels": {"x": "in"}}, "data": {"k": "1"}}))
+        .await
+        .unwrap();
+    let kind = world.kind("configmaps");
+    let options = WatchOptions { label_selector: "x=in".into(), ..WatchOptions::default() };
+    let mut watch = world.objects.watch(&kind, &options).unwrap();
+    assert!(matches!(&watch.next().await.unwrap()[..], [Change::Added(_)]));
+    let leave = Patch::Merge(json!({"metadata": {"labels": {"x": "out"}}, "data": {"k": "2"}}));
+    let now = world.patch("configmaps", "m", leave, &write()).await.unwrap();
+    let changes = watch.next().await.unwrap();
+    let [Change::Deleted(record)] = &changes[..] else { panic!("{changes:?}") };
+    let told = record.value();
+    assert_eq!((&told["metadata"]["labels"]["x"], &told["data"]["k"]), (&json!("in"), &json!("1")));
+    assert_eq!(told["metadata"]["resourceVersion"], now["metadata"]["resourceVersion"]);
+    assert_eq!(record.revision.to_string(), now["metadata"]["resourceVersion"]);
+}
+
+/// A list by an index read its revision before its records, so that it could hold what was newer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_by_an_index_is_of_the_revision_that_it_states() {
+    let world = World::new().await;
+    let config = world.kind("configmaps");
+    world.create("configmaps", json!({"metadata": {"name": "m"}})).await.unwrap();
+    let (objects, kind) = (world.objects.clone(), config.clone());
+    let writing = tokio::spawn(async move {
+        for n in 0..3000 {
+            let patch = Patch::Merge(json!({"data": {"n": n.to_string()}}));
+            objects.patch(&kind, "a", "m", patch, &write()).await.unwrap();
+        }
+    });
+    let options =
+        ListOptions { namespace: Some("a".into()), field_selector: "metadata.name=m".into(), ..ListOptions::default() };
+    while !writing.is_finished() {
+        let list = world.objects.list(&config, &options).unwrap();
+        // Nothing else is written, so that the newest record is the revision.
+        assert_eq!(list.items[0].revision, list.revision);
+    }
+    writing.await.unwrap();
+}

@@ -191,8 +191,8 @@ impl Store for Sled {
         self.memory.orphans(resource, namespace)
     }
 
-    fn indexed(&self, resource: &Resource, field: &str, value: &str) -> Vec<Arc<Record>> {
-        self.memory.indexed(resource, field, value)
+    fn indexed(&self, resource: &Resource, namespace: Option<&str>, field: &str, value: &str) -> Page {
+        self.memory.indexed(resource, namespace, field, value)
     }
 
     async fn write(&self, write: Write) -> Result<Arc<Record>, Error> {

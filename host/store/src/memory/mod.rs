@@ -80,8 +80,15 @@ impl Memory {
     }
 
     /// Objects of a kind by the value of a selectable field.
-    pub(crate) fn indexed(&self, resource: &Resource, field: &str, value: &str) -> Vec<Arc<Record>> {
-        self.known(resource).map(|r| r.read().indexed(field, value)).unwrap_or_default()
+    pub(crate) fn indexed(&self, resource: &Resource, namespace: Option<&str>, field: &str, value: &str) -> Page {
+        // As in `list`.
+        let revision = self.revision();
+        let Some(resident) = self.known(resource) else {
+            return Page { records: Vec::new(), revision, more: false, remaining: 0 };
+        };
+        let state = resident.read();
+        let revision = self.revision();
+        Page { records: state.indexed(namespace, field, value), revision, more: false, remaining: 0 }
     }
 
     /// Follows one resource.

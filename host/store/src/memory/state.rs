@@ -45,15 +45,22 @@ impl State {
     }
 
     /// Records by the value of a field; an empty value means those without it.
-    pub(super) fn indexed(&self, field: &str, value: &str) -> Vec<Arc<Record>> {
-        match (field, value) {
+    pub(super) fn indexed(&self, namespace: Option<&str>, field: &str, value: &str) -> Vec<Arc<Record>> {
+        if let ("metadata.name", Some(namespace)) = (field, namespace) {
+            return self.get(namespace, value).cloned().into_iter().collect();
+        }
+        let mut found: Vec<Arc<Record>> = match (field, value) {
             ("metadata.namespace", _) => {
                 self.objects.get(value).into_iter().flat_map(BTreeMap::values).cloned().collect()
             }
             ("metadata.name", _) => self.objects.values().filter_map(|named| named.get(value)).cloned().collect(),
             (_, "") => self.behind(None, None).filter(|record| record.field(field).is_empty()).cloned().collect(),
             _ => self.fields.of(field, value),
+        };
+        if let Some(namespace) = namespace {
+            found.retain(|record| *record.key.namespace == *namespace);
         }
+        found
     }
 
     /// Records without a controller; `None` before `index_orphans`.
