@@ -125,7 +125,7 @@ impl Collector {
         let states: Vec<(&OwnerReference, Owner)> =
             record.meta.owner_references.iter().map(|owner| (owner, self.state(record, owner))).collect();
         if states.iter().all(|(_, state)| *state == Owner::Gone) {
-            return self.delete(kind, record, Propagation::Background).await;
+            return self.delete(kind, record, None).await;
         }
         let blocked = |(owner, state): &(&OwnerReference, Owner)| {
             *state == Owner::WaitsForDependents && owner.block_owner_deletion == Some(true)
@@ -133,7 +133,7 @@ impl Collector {
         let keeps = states.iter().any(|(_, state)| matches!(state, Owner::Lives | Owner::Unknown));
         if !keeps && states.iter().any(blocked) {
             let dependents = !self.objects.store().owned(&record.meta.uid).is_empty();
-            let propagation = if dependents { Propagation::Foreground } else { Propagation::Background };
+            let propagation = dependents.then_some(Propagation::Foreground);
             return self.delete(kind, record, propagation).await;
         }
         // Somebody else keeps it, so those that are gone, and those that would wait for it for ever, let go of it.
@@ -168,7 +168,7 @@ impl Collector {
         Ok(())
     }
 
-    async fn delete(&self, kind: &Kind, record: &Record, propagation: Propagation) -> Result<(), Status> {
+    async fn delete(&self, kind: &Kind, record: &Record, propagation: Option<Propagation>) -> Result<(), Status> {
         let options = DeleteOptions { propagation, preconditions: exactly(record), ..DeleteOptions::default() };
         gone_is_fine(self.objects.delete(kind, &record.meta.namespace, &record.meta.name, &options).await.map(drop))
     }

@@ -128,23 +128,29 @@ fn decide(kind: &Kind, mut object: Value, options: &DeleteOptions, now: Timestam
     if object == before { Step::Nothing } else { Step::Mark(object) }
 }
 
-/// Adds the finalizer that the propagation needs; whether there is any now.
-fn finalizers(object: &mut Value, propagation: Propagation) -> bool {
+/// Leaves only the finalizer that the propagation needs, whatever was asked before; whether there is any now.
+fn finalizers(object: &mut Value, propagation: Option<Propagation>) -> bool {
     let list = object.pointer("/metadata/finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut wanted = list.clone();
-    let (adds, drops) = match propagation {
-        Propagation::Background => return !list.is_empty(),
-        Propagation::Foreground => (FOREGROUND, ORPHAN),
-        Propagation::Orphan => (ORPHAN, FOREGROUND),
+    let Some(propagation) = propagation else { return !list.is_empty() };
+    let needs = match propagation {
+        Propagation::Background => None,
+        Propagation::Foreground => Some(FOREGROUND),
+        Propagation::Orphan => Some(ORPHAN),
     };
-    wanted.retain(|finalizer| finalizer != drops);
-    if !wanted.iter().any(|finalizer| finalizer == adds) {
-        wanted.push(json!(adds));
+    let mut wanted = list.clone();
+    wanted.retain(|finalizer| Some(finalizer.as_str().unwrap_or_default()) == needs || !is_propagation(finalizer));
+    if let Some(needs) = needs.filter(|needs| !wanted.iter().any(|finalizer| finalizer == needs)) {
+        wanted.push(json!(needs));
     }
+    let any = !wanted.is_empty();
     if wanted != list {
         special::set(object, "metadata", "finalizers", Value::Array(wanted));
     }
-    true
+    any
+}
+
+fn is_propagation(finalizer: &Value) -> bool {
+    finalizer == FOREGROUND || finalizer == ORPHAN
 }
 
 /// How long a pod may take. One that runs nowhere, or no more, needs no time.

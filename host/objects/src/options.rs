@@ -67,14 +67,23 @@ pub struct WriteOptions {
     pub user: Option<Arc<User>>,
     /// Do everything but the write.
     pub dry_run: bool,
-    /// For unknown fields.
+    /// For unknown and duplicate fields.
     pub validation: FieldValidation,
+    /// Paths of fields that the client gave more than once, of which the last counted.
+    pub duplicates: Vec<String>,
     /// Take fields over from other managers (server-side apply only).
     pub force: bool,
     /// Which part.
     pub subresource: Subresource,
     /// What must hold.
     pub preconditions: Preconditions,
+}
+
+impl WriteOptions {
+    /// What to do about fields that are not as they should be, and those that are known to be twice there.
+    pub(crate) fn fields(&self) -> (FieldValidation, &[String]) {
+        (self.validation, &self.duplicates)
+    }
 }
 
 /// The four patch types.
@@ -91,10 +100,9 @@ pub enum Patch {
 }
 
 /// What happens to dependents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
     /// Deleted after the owner, by the garbage collector.
-    #[default]
     Background,
     /// Deleted before the owner.
     Foreground,
@@ -107,8 +115,8 @@ pub enum Propagation {
 pub struct DeleteOptions {
     /// On whose behalf; `None`: the host's own.
     pub user: Option<Arc<User>>,
-    /// For dependents.
-    pub propagation: Propagation,
+    /// For dependents. `None`: as an earlier deletion or the object's own finalizers say, else in the background.
+    pub propagation: Option<Propagation>,
     /// Seconds; `None`: the object's own.
     pub grace_seconds: Option<i64>,
     /// What must hold.

@@ -97,9 +97,9 @@ impl Call<'_> {
             options.grace_seconds = Some(grace(seconds)?);
         }
         if let Some(policy) = self.query.get("propagationPolicy") {
-            options.propagation = propagation(policy)?;
-        } else if self.query.flag("orphanDependents")? {
-            options.propagation = Propagation::Orphan;
+            options.propagation = Some(propagation(policy)?);
+        } else if self.query.get("orphanDependents").is_some() {
+            options.propagation = Some(orphans(self.query.flag("orphanDependents")?));
         }
         options.dry_run |= self.query.dry_run()?;
         options.user = Some(self.user.identity().clone());
@@ -118,9 +118,8 @@ pub(crate) fn options_of(object: &Value) -> Result<DeleteOptions, Status> {
     let preconditions = body.preconditions.unwrap_or_default();
     Ok(DeleteOptions {
         propagation: match (body.propagation_policy.as_deref(), body.orphan_dependents) {
-            (Some(policy), _) => propagation(policy)?,
-            (None, Some(true)) => Propagation::Orphan,
-            (None, _) => Propagation::default(),
+            (Some(policy), _) => Some(propagation(policy)?),
+            (None, orphan) => orphan.map(orphans),
         },
         grace_seconds: body.grace_period_seconds.map(grace).transpose()?,
         preconditions: Preconditions { uid: preconditions.uid, resource_version: preconditions.resource_version },
@@ -139,6 +138,11 @@ fn propagation(policy: &str) -> Result<Propagation, Status> {
             Err(invalid_option(Cause::not_supported("propagationPolicy", &json!(other), &allowed)))
         }
     }
+}
+
+/// The older way to say it.
+fn orphans(orphan: bool) -> Propagation {
+    if orphan { Propagation::Orphan } else { Propagation::Background }
 }
 
 fn grace(seconds: i64) -> Result<i64, Status> {
@@ -166,8 +170,16 @@ mod tests {
         .unwrap();
         assert_eq!(
             (options.grace_seconds, options.propagation, options.dry_run),
-            (Some(0), Propagation::Foreground, true)
+            (Some(0), Some(Propagation::Foreground), true)
         );
+        for (body, want) in [
+            (json!({}), None),
+            (json!({"orphanDependents": true}), Some(Propagation::Orphan)),
+            (json!({"orphanDependents": false}), Some(Propagation::Background)),
+            (json!({"propagationPolicy": "Background"}), Some(Propagation::Background)),
+        ] {
+            assert_eq!(options_of(&body).unwrap().propagation, want, "{body}");
+        }
         assert_eq!(options.preconditions.uid.as_deref(), Some("u"));
         for (bad, reason) in [
             (json!({"kind": "Pod"}), Reason::BadRequest),

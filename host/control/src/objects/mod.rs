@@ -121,9 +121,10 @@ impl PluginObjects {
         let kind = self.kind(&deletion.target.kind)?;
         let options = DeleteOptions {
             propagation: match deletion.propagation {
-                Propagation::Background => gantry_objects::Propagation::Background,
-                Propagation::Foreground => gantry_objects::Propagation::Foreground,
-                Propagation::Orphan => gantry_objects::Propagation::Orphan,
+                // What a plugin says that has no wish of its own: it does not undo what a user asked for.
+                Propagation::Background => None,
+                Propagation::Foreground => Some(gantry_objects::Propagation::Foreground),
+                Propagation::Orphan => Some(gantry_objects::Propagation::Orphan),
             },
             grace_seconds: deletion.grace_seconds.map(i64::from),
             preconditions: preconditions(deletion.require),

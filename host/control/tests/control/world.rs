@@ -95,7 +95,7 @@ impl World {
     }
 
     pub async fn delete_with(&self, plural: &str, namespace: &str, name: &str, propagation: Propagation) {
-        let options = DeleteOptions { propagation, ..DeleteOptions::default() };
+        let options = DeleteOptions { propagation: Some(propagation), ..DeleteOptions::default() };
         self.objects.delete(&self.kind(plural), namespace, name, &options).await.unwrap();
     }
 

@@ -73,7 +73,7 @@ async fn propagation_is_left_as_a_finalizer() {
     let world = World::new().await;
     for (propagation, finalizer) in [(Propagation::Foreground, "foregroundDeletion"), (Propagation::Orphan, "orphan")] {
         world.create("configmaps", json!({"metadata": {"name": "m"}})).await.unwrap();
-        let options = DeleteOptions { propagation, ..DeleteOptions::default() };
+        let options = DeleteOptions { propagation: Some(propagation), ..DeleteOptions::default() };
         let marked = world.delete("configmaps", "m", &options).await.unwrap();
         assert_eq!((marked.removed, &marked.record.meta.finalizers[..]), (false, &[finalizer.to_owned()][..]));
         let none = Patch::Json(json!([{"op": "remove", "path": "/metadata/finalizers"}]));
@@ -99,4 +99,37 @@ async fn a_namespace_ends_when_it_is_finalized() {
     let active = Patch::Merge(json!({"spec": {"finalizers": []}}));
     let still = world.patch("namespaces", "default", active, &write()).await.unwrap();
     assert_eq!(still["spec"]["finalizers"], json!(["kubernetes"]));
+}
+
+/// The last word counts; a deletion without one leaves it at that.
+#[tokio::test]
+async fn propagation_can_be_changed_while_the_object_waits() {
+    use Propagation::{Background, Foreground, Orphan};
+    let world = World::new().await;
+    for (own, asked, want) in [
+        (&[][..], &[Some(Foreground), Some(Background)][..], None),
+        (&[], &[Some(Orphan), Some(Background)], None),
+        (&[], &[Some(Foreground), Some(Orphan)], Some(vec!["orphan"])),
+        (&[], &[Some(Orphan), Some(Foreground)], Some(vec!["foregroundDeletion"])),
+        (&[], &[Some(Foreground), None], Some(vec!["foregroundDeletion"])),
+        (&["orphan"], &[None], Some(vec!["orphan"])),
+        (&["orphan"], &[Some(Background)], None),
+        (&["x.io/a"], &[Some(Foreground), Some(Background)], Some(vec!["x.io/a"])),
+        (&["x.io/a"], &[Some(Foreground)], Some(vec!["x.io/a", "foregroundDeletion"])),
+    ] {
+        world.create("configmaps", json!({"metadata": {"name": "m", "finalizers": own}})).await.unwrap();
+        for propagation in asked {
+            let options = DeleteOptions { propagation: *propagation, ..DeleteOptions::default() };
+            world.delete("configmaps", "m", &options).await.unwrap();
+        }
+        let left = world.get("configmaps", "m").ok();
+        let left = left.map(|object| object["metadata"]["finalizers"].clone());
+        assert_eq!(left, want.map(|finalizers| json!(finalizers)), "{own:?} {asked:?}");
+        if left.is_some() {
+            world
+                .patch("configmaps", "m", Patch::Merge(json!({"metadata": {"finalizers": null}})), &write())
+                .await
+                .unwrap();
+        }
+    }
 }
