@@ -309,3 +309,68 @@ async fn statuses_and_scales_and_bindings_over_http() {
     assert_eq!(stale.failure().0, 400);
     cluster.handle.stop().await;
 }
+
+#[tokio::test]
+async fn fields_that_come_twice_are_refused_told_or_taken() {
+    let cluster = cluster().await;
+    let path = "/api/v1/namespaces/default/configmaps";
+    let json = r#"{"metadata":{"name":"m"},"data":{"a":"1","a":"2"},"odd":1}"#;
+    let yaml = "metadata: {name: m}\nodd: 1\ndata:\n  a: '1'\n  a: '2'\n";
+    for (media, body) in [("application/json", json), ("application/yaml", yaml)] {
+        let post = async |validation: &str| {
+            let path = format!("{path}?fieldValidation={validation}");
+            cluster.ask(http::Method::POST, &path, &[("content-type", media)], body).await
+        };
+        let refused = post("Strict").await;
+        assert_eq!(refused.failure(), (400, "BadRequest".into()), "{media}");
+        let message = refused.json()["message"].as_str().unwrap().to_owned();
+        let want = "strict decoding error: duplicate field \"data.a\", unknown field \"odd\"";
+        assert!(message.ends_with(want), "{message}");
+        let told = post("Warn").await;
+        assert_eq!((told.code.as_u16(), &told.json()["data"]["a"]), (201, &json!("2")));
+        let warnings: Vec<&str> = told.headers.get_all("warning").iter().map(|w| w.to_str().unwrap()).collect();
+        assert_eq!(warnings, ["299 - \"duplicate field \\\"data.a\\\"\"", "299 - \"unknown field \\\"odd\\\"\""]);
+        let path = format!("{path}/m");
+        let quiet = cluster
+            .ask(http::Method::PUT, &format!("{path}?fieldValidation=Ignore"), &[("content-type", media)], body)
+            .await;
+        assert!(quiet.code.is_success() && quiet.headers.get("warning").is_none(), "{}", quiet.text());
+        let merge = [("content-type", "application/merge-patch+json")];
+        let patch = r#"{"data":{"b":"1","b":"2"}}"#;
+        let strict = format!("{path}?fieldValidation=Strict");
+        let refused = cluster.ask(http::Method::PATCH, &strict, &merge, patch).await;
+        assert_eq!(refused.failure().0, 400);
+        let apply = [("content-type", "application/apply-patch+yaml")];
+        let config = "apiVersion: v1\nkind: ConfigMap\ndata: {c: '1', c: '2'}\n";
+        let told = cluster.ask(http::Method::PATCH, &format!("{path}?fieldManager=x"), &apply, config).await;
+        assert_eq!((told.code.as_u16(), told.headers.get_all("warning").iter().count()), (200, 1), "{}", told.text());
+        assert_eq!(cluster.ask(http::Method::DELETE, &path, &[], "").await.code, 200);
+    }
+    cluster.handle.stop().await;
+}
+
+/// Somebody who does not want to wait any more.
+#[tokio::test]
+async fn a_deletion_that_waits_for_dependents_can_be_told_not_to() {
+    let cluster = cluster().await;
+    for version in versions(&SOME) {
+        let name = format!("web-{}", version.replace('.', "-"));
+        let path = format!("/apis/apps/v1/namespaces/default/deployments/{name}");
+        cluster.kubectl_with(version, &["create", "-f", "-"], &web(&name, 1, "i:1")).await;
+        let delete = async |cascade: &str| {
+            cluster
+                .kubectl(version, &["delete", "deploy", &name, &format!("--cascade={cascade}"), "--wait=false"])
+                .await
+        };
+        for (cascade, finalizer) in [("foreground", "foregroundDeletion"), ("orphan", "orphan")] {
+            delete(cascade).await;
+            assert_eq!(cluster.json(&path).await["metadata"]["finalizers"], json!([finalizer]));
+        }
+        // A client that says nothing of it leaves it as it is.
+        cluster.ask(http::Method::DELETE, &path, &[], "").await;
+        assert_eq!(cluster.json(&path).await["metadata"]["finalizers"], json!(["orphan"]));
+        delete("background").await;
+        assert_eq!(cluster.get(&path).await.code, 404);
+    }
+    cluster.handle.stop().await;
+}

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use gantry_model::managed::{self, Managed, Writer};
 use gantry_model::schema::Schema;
-use gantry_model::status::Cause;
 use gantry_model::{Draft, Key, Kind, Record, Status};
 use gantry_store::{Error, Expect, Op, Write};
 use serde_json::{Value, json};
@@ -71,7 +70,7 @@ async fn prepare(
 ) -> Result<Option<String>, Status> {
     let kinds = objects.kinds();
     metadata::of(object)?;
-    conform::prune(kinds, kind, object, options.validation, warnings)?;
+    conform::prune(kinds, kind, object, options.fields(), warnings)?;
     let now = metadata::time(jiff::Timestamp::now());
     let fields = metadata::of(object)?;
     metadata::place(kind, namespace, fields)?;
@@ -95,11 +94,7 @@ async fn prepare(
             .map_or_else(|_| Managed::default(), |(_, managed)| managed)
     });
     Special::of(kind).begin(object);
-    let causes = match name.is_empty() {
-        true => vec![Cause::required("metadata.name", "name or generateName is required")],
-        false => Vec::new(),
-    };
-    conform::complete(kinds, kind, object, None, causes)?;
+    conform::complete(kinds, kind, object, None)?;
     let subject = Subject {
         operation: Operation::Create,
         kind,

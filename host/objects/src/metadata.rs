@@ -1,6 +1,5 @@
 //! The part of an object that is the same for every kind.
 
-use gantry_model::status::Cause;
 use gantry_model::{Kind, Record, Status};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -86,11 +85,11 @@ pub(crate) fn counts_generations(kind: &Kind) -> bool {
     kind.status || matches!(kind.origin, gantry_model::kind::Origin::Definition(_))
 }
 
-/// Fields that a write can't change: absent means as before, another value is an error.
+/// Fields that a write can't change: absent means as before. That another value is an error is validation's to say.
 const FIXED: [&str; 4] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
 
-/// Carries over what a write can't change, and says where it tries to.
-pub(crate) fn carry(old: &Value, metadata: &mut Map<String, Value>, causes: &mut Vec<Cause>) {
+/// Carries over what a write can't change and leaves out.
+pub(crate) fn carry(old: &Value, metadata: &mut Map<String, Value>) {
     let old = old.get("metadata");
     metadata.remove("selfLink");
     for field in FIXED {
@@ -99,9 +98,6 @@ pub(crate) fn carry(old: &Value, metadata: &mut Map<String, Value>, causes: &mut
         match (before, given) {
             (Some(before), None) => {
                 metadata.insert(field.to_owned(), before.clone());
-            }
-            (before, Some(given)) if before != Some(given) => {
-                causes.push(Cause::invalid(format!("metadata.{field}"), given, "field is immutable"));
             }
             (None, None) => {
                 metadata.remove(field);
@@ -159,19 +155,16 @@ mod tests {
     }
 
     #[test]
-    fn fixed_fields_are_carried_and_defended() {
+    fn fixed_fields_are_carried() {
         let old = json!({"metadata": {"uid": "u", "name": "a", "creationTimestamp": "t", "generation": 4}});
-        let mut causes = Vec::new();
         let mut same = json!({"uid": "u", "generation": 9, "labels": {}}).as_object().cloned().unwrap();
-        carry(&old, &mut same, &mut causes);
+        carry(&old, &mut same);
         assert_eq!(
             Value::Object(same),
             json!({"uid": "u", "name": "a", "creationTimestamp": "t", "generation": 4, "labels": {}})
         );
-        assert!(causes.is_empty());
-        let mut other = json!({"uid": "v", "deletionTimestamp": "now"}).as_object().cloned().unwrap();
-        carry(&old, &mut other, &mut causes);
-        let fields: Vec<&str> = causes.iter().map(|c| c.field.as_str()).collect();
-        assert_eq!(fields, ["metadata.uid", "metadata.deletionTimestamp"]);
+        let mut other = json!({"uid": "v", "deletionTimestamp": null, "name": "b"}).as_object().cloned().unwrap();
+        carry(&old, &mut other);
+        assert_eq!(Value::Object(other), json!({"uid": "v", "name": "a", "creationTimestamp": "t", "generation": 4}));
     }
 }

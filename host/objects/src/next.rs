@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use gantry_model::managed::{self, Diff, Managed, Writer};
 use gantry_model::schema::Schema;
-use gantry_model::status::Cause;
 use gantry_model::{Draft, Kind, Record, Status};
 use gantry_store::{Expect, Op, Write};
 use serde_json::{Map, Value, json};
@@ -115,18 +114,16 @@ async fn whole(
     warnings: &mut Vec<String>,
 ) -> Result<Changed, Status> {
     let kinds = objects.kinds();
-    conform::prune(kinds, kind, &mut new, options.validation, warnings)?;
-    let mut causes = Vec::new();
+    conform::prune(kinds, kind, &mut new, options.fields(), warnings)?;
     let fields = metadata::of(&mut new)?;
     fields.remove("resourceVersion");
-    metadata::carry(&old, fields, &mut causes);
-    no_new_finalizers(&old, fields, &mut causes);
+    metadata::carry(&old, fields);
     carry(&old, &mut new, if kind.status { &["apiVersion", "kind", "status"] } else { &["apiVersion", "kind"] });
     Special::of(kind).change(&old, &mut new);
-    if causes.is_empty() && new == old {
+    if new == old {
         return Ok(Changed { object: new, changed: false, diff: Diff::default() });
     }
-    conform::complete(kinds, kind, &mut new, Some(&old), causes)?;
+    conform::complete(kinds, kind, &mut new, Some(&old))?;
     admission::admit(objects, &subject(kind, &old, options), &mut new, warnings).await?;
     if metadata::counts_generations(kind) && wants_change(kind, &old, &new) {
         let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
@@ -148,7 +145,7 @@ async fn status(
 ) -> Result<Changed, Status> {
     let name = metadata::text(&old, "name").to_owned();
     let wanted = new.get_mut("status").map(Value::take).unwrap_or_default();
-    let wanted = conform::status(objects.kinds(), kind, &name, wanted, options.validation, warnings)?;
+    let wanted = conform::status(objects.kinds(), kind, &name, wanted, options.fields(), warnings)?;
     let subject = subject(kind, &old, options);
     if admission::wanted(objects, &subject) {
         let mut new = old.clone();
@@ -214,22 +211,6 @@ fn sent(new: &mut Value) -> Option<Managed> {
     };
     let sent = Managed::take(new);
     if reset { Some(Managed::default()) } else { sent }
-}
-
-fn no_new_finalizers(old: &Value, metadata: &Map<String, Value>, causes: &mut Vec<Cause>) {
-    if old.pointer("/metadata/deletionTimestamp").is_none() {
-        return;
-    }
-    let before: &[Value] = old.pointer("/metadata/finalizers").and_then(Value::as_array).map_or(&[], Vec::as_slice);
-    let now = metadata.get("finalizers").and_then(Value::as_array).into_iter().flatten();
-    let new: Vec<String> = now.filter(|f| !before.contains(f)).map(Value::to_string).collect();
-    if !new.is_empty() {
-        let detail = format!(
-            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
-            new.join(", ")
-        );
-        causes.push(Cause::forbidden("metadata.finalizers", detail));
-    }
 }
 
 fn ends(kind: &Kind, object: &Value) -> bool {

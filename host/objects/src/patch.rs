@@ -82,7 +82,9 @@ async fn apply(
 ) -> Result<Written, Status> {
     let mut warnings = Vec::new();
     check_type(kind, &config)?;
-    conform::prune(objects.kinds(), kind, &mut config, options.validation, &mut warnings)?;
+    conform::prune(objects.kinds(), kind, &mut config, options.fields(), &mut warnings)?;
+    // They are told of once.
+    let options = &WriteOptions { duplicates: Vec::new(), ..options.clone() };
     address(kind, namespace, name, &mut config)?;
     restrict(kind, &mut config, options.subresource);
     let key = Key::new(kind.resource(), if kind.namespaced() { namespace } else { "" }, name);

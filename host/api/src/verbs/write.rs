@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{Call, read};
 use crate::wire::body::{self, Media};
 use crate::wire::query::invalid_option;
+use crate::wire::reader::Read;
 use crate::wire::reply::{self, Response};
 
 /// As in Kubernetes: more operations than this are an attack or a mistake.
@@ -24,16 +25,18 @@ const MANAGER_LENGTH: usize = 128;
 impl Call<'_> {
     pub(crate) async fn create(&self, kind: &Arc<Kind>, head: &Parts, body: Incoming) -> Result<Response, Status> {
         let form = read::accepted(&head.headers)?;
-        let options = self.write_options(head)?;
-        let (object, _) = self.object_of(kind, head, body).await?;
+        let mut options = self.write_options(head)?;
+        let (object, duplicates) = self.object_of(kind, head, body).await?;
+        options.duplicates = duplicates;
         let written = self.app.objects.create(kind, self.namespace(kind), object, &options).await?;
         self.written(kind, &written, form, StatusCode::CREATED)
     }
 
     pub(crate) async fn update(&self, kind: &Arc<Kind>, head: &Parts, body: Incoming) -> Result<Response, Status> {
         let form = read::accepted(&head.headers)?;
-        let options = self.write_options(head)?;
-        let (object, _) = self.object_of(kind, head, body).await?;
+        let mut options = self.write_options(head)?;
+        let (object, duplicates) = self.object_of(kind, head, body).await?;
+        options.duplicates = duplicates;
         let named = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         if !named.is_empty() && named != self.target.name {
             let message =
@@ -59,7 +62,8 @@ impl Call<'_> {
             return Err(invalid_option(Cause::forbidden("force", "may not be specified for non-apply patch")));
         }
         let bytes = self.body(head, body).await?;
-        let patch = patch_of(media, &bytes)?;
+        let (patch, duplicates) = patch_of(media, &bytes)?;
+        options.duplicates = duplicates;
         let name = &self.target.name;
         let written = self.app.objects.patch(kind, self.namespace(kind), name, patch, &options).await?;
         self.written(kind, &written, form, StatusCode::OK)
@@ -87,20 +91,20 @@ impl Call<'_> {
         body::read(&head.headers, body, limits.body, limits.patience).await
     }
 
-    /// The object in the body, which must be of the kind that the path names.
-    async fn object_of(&self, kind: &Kind, head: &Parts, body: Incoming) -> Result<(Value, Media), Status> {
+    /// The object in the body, which must be of the kind that the path names, and the fields that it has twice.
+    async fn object_of(&self, kind: &Kind, head: &Parts, body: Incoming) -> Result<Read, Status> {
         let media = Media::of(&head.headers)?;
         if !matches!(media, Media::Json | Media::Yaml | Media::Protobuf) {
             return Err(body::unsupported("a patch is sent with the method PATCH".to_owned()));
         }
         let bytes = self.body(head, body).await?;
-        let mut object = body::object(media, &bytes)?;
+        let (mut object, duplicates) = body::read_closely(media, &bytes)?;
         let (version, name) = match self.target.subresource {
             "scale" => ("autoscaling/v1".to_owned(), "Scale"),
             _ => (kind.api_version(), kind.kind.as_str()),
         };
         expect_type(&mut object, &version, name)?;
-        Ok((object, media))
+        Ok((object, duplicates))
     }
 
     pub(crate) fn write_options(&self, head: &Parts) -> Result<WriteOptions, Status> {
@@ -118,6 +122,7 @@ impl Call<'_> {
             user: Some(self.user.identity().clone()),
             dry_run: self.query.dry_run()?,
             validation,
+            duplicates: Vec::new(),
             force: self.query.flag("force")?,
             subresource: match self.target.subresource {
                 "status" | "approval" => Subresource::Status,
@@ -165,29 +170,28 @@ pub(crate) fn expect_type(object: &mut Value, version: &str, kind: &str) -> Resu
     Ok(())
 }
 
-fn patch_of(media: Media, bytes: &[u8]) -> Result<Patch, Status> {
-    let value = match media {
-        Media::JsonPatch | Media::MergePatch | Media::StrategicPatch | Media::ApplyPatch => body::object(media, bytes)?,
+fn patch_of(media: Media, bytes: &[u8]) -> Result<(Patch, Vec<String>), Status> {
+    let (value, duplicates) = match media {
+        Media::JsonPatch | Media::MergePatch | Media::StrategicPatch | Media::ApplyPatch => body::read_closely(media, bytes)?,
         _ => return Err(body::unsupported(
             "a patch needs a Content-Type that says how to apply it: application/json-patch+json, application/merge-patch+json, \
              application/strategic-merge-patch+json or application/apply-patch+yaml"
                 .to_owned(),
         )),
     };
-    match (media, &value) {
+    let patch = match (media, &value) {
         (Media::JsonPatch, Value::Array(operations)) if operations.len() > JSON_PATCH_OPERATIONS => {
             let message = format!("a JSON patch may have at most {JSON_PATCH_OPERATIONS} operations");
-            Err(Status::new(Reason::RequestEntityTooLarge, message))
+            return Err(Status::new(Reason::RequestEntityTooLarge, message));
         }
-        (Media::JsonPatch, Value::Array(_)) => Ok(Patch::Json(value)),
-        (Media::JsonPatch, _) => Err(Status::bad_request("a JSON patch must be an array of operations")),
-        (_, Value::Object(_)) => Ok(match media {
-            Media::MergePatch => Patch::Merge(value),
-            Media::StrategicPatch => Patch::Strategic(value),
-            _ => Patch::Apply(value),
-        }),
-        _ => Err(Status::bad_request("the patch must be an object")),
-    }
+        (Media::JsonPatch, Value::Array(_)) => Patch::Json(value),
+        (Media::JsonPatch, _) => return Err(Status::bad_request("a JSON patch must be an array of operations")),
+        (Media::MergePatch, Value::Object(_)) => Patch::Merge(value),
+        (Media::StrategicPatch, Value::Object(_)) => Patch::Strategic(value),
+        (_, Value::Object(_)) => Patch::Apply(value),
+        _ => return Err(Status::bad_request("the patch must be an object")),
+    };
+    Ok((patch, duplicates))
 }
 
 #[cfg(test)]
@@ -218,9 +222,11 @@ mod tests {
 
     #[test]
     fn patches_must_have_the_shape_of_their_type() {
-        assert!(matches!(patch_of(Media::JsonPatch, b"[]"), Ok(Patch::Json(_))));
-        assert!(matches!(patch_of(Media::MergePatch, b"{}"), Ok(Patch::Merge(_))));
-        assert!(matches!(patch_of(Media::ApplyPatch, b"a: 1"), Ok(Patch::Apply(_))));
+        assert!(matches!(patch_of(Media::JsonPatch, b"[]"), Ok((Patch::Json(_), _))));
+        assert!(matches!(patch_of(Media::MergePatch, b"{}"), Ok((Patch::Merge(_), _))));
+        assert!(matches!(patch_of(Media::ApplyPatch, b"a: 1"), Ok((Patch::Apply(_), _))));
+        let (_, duplicates) = patch_of(Media::MergePatch, br#"{"a":{"b":1,"b":2}}"#).unwrap();
+        assert_eq!(duplicates, ["a.b"]);
         for (media, text, reason) in [
             (Media::JsonPatch, "{}", Reason::BadRequest),
             (Media::StrategicPatch, "[]", Reason::BadRequest),

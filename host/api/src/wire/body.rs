@@ -10,6 +10,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
+use super::reader::{self, Read};
 use crate::protobuf;
 
 /// The types a body may have.
@@ -72,26 +73,27 @@ where
     }
 }
 
-/// The object in a body.
+/// The object in a body. Of a field that comes twice the last one counts.
 pub(crate) fn object(media: Media, bytes: &[u8]) -> Result<Value, Status> {
-    match media {
-        Media::Protobuf => protobuf::decode(bytes),
-        Media::Yaml | Media::ApplyPatch => yaml(bytes),
-        _ => json(bytes),
-    }
+    read_closely(media, bytes).map(|(value, _)| value)
 }
 
-fn json(bytes: &[u8]) -> Result<Value, Status> {
-    serde_json::from_slice(bytes).map_err(|e| Status::bad_request(format!("the body is not valid JSON: {e}")))
+/// The object in a body, and the paths of fields that come more than once.
+pub(crate) fn read_closely(media: Media, bytes: &[u8]) -> Result<Read, Status> {
+    match media {
+        Media::Protobuf => protobuf::decode(bytes).map(|value| (value, Vec::new())),
+        Media::Yaml | Media::ApplyPatch => yaml(bytes),
+        _ => reader::json(bytes).map_err(|e| Status::bad_request(format!("the body is not valid JSON: {e}"))),
+    }
 }
 
 /// YAML, of which JSON is nearly a part: try the stricter and faster reader first.
-fn yaml(bytes: &[u8]) -> Result<Value, Status> {
-    if let Ok(value) = serde_json::from_slice(bytes) {
-        return Ok(value);
+fn yaml(bytes: &[u8]) -> Result<Read, Status> {
+    if let Ok(read) = reader::json(bytes) {
+        return Ok(read);
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Status::bad_request("the body is not valid UTF-8"))?;
-    serde_saphyr::from_str(text).map_err(|e| {
+    reader::yaml(text).map_err(|e| {
         let line = e.to_string().lines().next().unwrap_or_default().to_owned();
         Status::bad_request(format!("the body is not valid YAML: {line}"))
     })

@@ -4,4 +4,5 @@ pub(crate) mod body;
 pub(crate) mod compress;
 pub(crate) mod negotiate;
 pub(crate) mod query;
+pub(crate) mod reader;
 pub(crate) mod reply;

@@ -268,7 +268,6 @@ fn a_pod_changes_only_where_it_may() {
     for (pointer, value) in [
         ("/spec/containers/0/image", json!("web:2")),
         ("/spec/activeDeadlineSeconds", json!(5)),
-        ("/spec/nodeName", json!("n1")),
         ("/spec/tolerations", json!([{"key": "k", "operator": "Exists"}, {"key": "m", "operator": "Exists"}])),
         ("/metadata/labels", json!({"a": "b"})),
     ] {
@@ -278,6 +277,15 @@ fn a_pod_changes_only_where_it_may() {
         ("/metadata/uid", json!("v"), "metadata.uid: Invalid value: \"v\": field is immutable"),
         ("/spec/containers/0/env", json!([]), "spec: Forbidden: pod updates may not change fields other than"),
         ("/spec/hostNetwork", json!(true), "spec: Forbidden: pod updates"),
+        // Only a binding puts a pod on a node.
+        ("/spec/nodeName", json!("n1"), "spec: Forbidden: pod updates"),
+        ("/spec/ephemeralContainers", json!([{"name": "e", "image": "i"}]), "spec: Forbidden: pod updates"),
+        (
+            "/spec/schedulingGates",
+            json!([{"name": "a.b/c"}]),
+            "spec.schedulingGates: Forbidden: only deletion is allowed, but found new scheduling gates 'a.b/c'",
+        ),
+        ("/metadata/deletionTimestamp", json!("2024-01-01T00:00:00Z"), "metadata.deletionTimestamp: Invalid value"),
         ("/spec/tolerations", json!([]), "spec.tolerations: Forbidden: existing toleration"),
     ] {
         let found = changed(pointer, value);

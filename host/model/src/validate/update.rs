@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{list, number};
+use super::{list, number, text};
 use crate::kind::Kind;
 use crate::status::Cause;
 
@@ -41,10 +41,10 @@ fn same(new: &Value, old: &Value, field: &str, causes: &mut Vec<Cause>) {
 
 fn metadata(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     let (Some(new), Some(old)) = (new.get("metadata"), old.get("metadata")) else { return };
-    for field in ["name", "namespace", "uid", "creationTimestamp"] {
+    for field in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         // What an update leaves out stays as it was.
         let given = new.get(field).filter(|v| !v.is_null() && v.as_str() != Some(""));
-        if let Some(given) = given.filter(|given| old.get(field).is_some_and(|old| old != *given)) {
+        if let Some(given) = given.filter(|given| old.get(field) != Some(*given)) {
             causes.push(Cause::invalid(format!("metadata.{field}"), given, IMMUTABLE));
         }
     }
@@ -85,6 +85,7 @@ fn pod(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         let why = "existing toleration can not be modified except its tolerationSeconds";
         causes.push(Cause::forbidden("spec.tolerations", why));
     }
+    gates(new, old, causes);
     let (new, old) = (comparable(new, old), comparable(old, old));
     let names = new.keys().chain(old.keys());
     let mut changed: Vec<&str> = names.filter(|n| new.get(*n) != old.get(*n)).map(String::as_str).collect();
@@ -105,6 +106,18 @@ fn tolerations(spec: &Map<String, Value>) -> Vec<Value> {
     all
 }
 
+/// Gates open; none is put up in front of a pod that may be on its way already.
+fn gates(new: &Map<String, Value>, old: &Map<String, Value>, causes: &mut Vec<Cause>) {
+    let gates = |spec: &Map<String, Value>| spec.get("schedulingGates").and_then(Value::as_array).cloned();
+    let had = gates(old).unwrap_or_default();
+    let added: Vec<Value> = gates(new).unwrap_or_default().into_iter().filter(|gate| !had.contains(gate)).collect();
+    if !added.is_empty() {
+        let names: Vec<&str> = added.iter().map(|gate| text(gate, "name")).collect();
+        let why = format!("only deletion is allowed, but found new scheduling gates '{}'", names.join(", "));
+        causes.push(Cause::forbidden("spec.schedulingGates", why));
+    }
+}
+
 /// It may be set, and come nearer.
 fn deadline(new: &Map<String, Value>, old: &Map<String, Value>, causes: &mut Vec<Cause>) {
     let seconds = |spec: &Map<String, Value>| spec.get("activeDeadlineSeconds").and_then(Value::as_i64);
@@ -121,16 +134,15 @@ fn deadline(new: &Map<String, Value>, old: &Map<String, Value>, causes: &mut Vec
     }
 }
 
-/// A pod's spec without what may change. `old` says what was not decided yet: binding gives a pod its node, gates open,
-/// and debugging adds containers.
+/// A pod's spec without what may change. `old` says what was not decided yet. The node is none of it: a pod has it from
+/// the start, or gets it by a binding.
 fn comparable(spec: &Map<String, Value>, old: &Map<String, Value>) -> Map<String, Value> {
     let mut spec = spec.clone();
-    for field in ["activeDeadlineSeconds", "tolerations", "ephemeralContainers", "schedulingGates"] {
+    for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
         spec.remove(field);
     }
-    let unbound = old.get("nodeName").is_none_or(|v| v.is_null() || v.as_str() == Some(""));
     let gated = old.get("schedulingGates").and_then(Value::as_array).is_some_and(|g| !g.is_empty());
-    for (field, open) in [("nodeName", unbound), ("nodeSelector", gated), ("affinity", gated)] {
+    for (field, open) in [("nodeSelector", gated), ("affinity", gated)] {
         if open {
             spec.remove(field);
         }

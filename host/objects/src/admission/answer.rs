@@ -11,7 +11,13 @@ use crate::fault;
 pub(super) fn denied(subject: &Subject<'_>, denials: Vec<(&str, Denial)>) -> Status {
     let field_by_field = |denial: &Denial| denial.reason == Reason::Invalid && !denial.causes.is_empty();
     if denials.iter().all(|(_, denial)| field_by_field(denial)) {
-        let causes = denials.into_iter().flat_map(|(_, denial)| denial.causes).collect();
+        // Two that keep the same rule say the same.
+        let mut causes = Vec::new();
+        for cause in denials.into_iter().flat_map(|(_, denial)| denial.causes) {
+            if !causes.contains(&cause) {
+                causes.push(cause);
+            }
+        }
         return fault::invalid(subject.kind, subject.name, causes);
     }
     let other = denials.into_iter().find(|(_, denial)| !field_by_field(denial));

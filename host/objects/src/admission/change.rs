@@ -33,8 +33,8 @@ pub(super) fn apply(
         return Err(Down::Fault(format!("its patch changes {part}, which no review may")));
     }
     let (kinds, kind) = (objects.kinds(), subject.kind);
-    conform::prune(kinds, kind, &mut changed, FieldValidation::Warn, warnings)
-        .and_then(|()| conform::complete(kinds, kind, &mut changed, subject.old, Vec::new()))
+    conform::prune(kinds, kind, &mut changed, (FieldValidation::Warn, &[]), warnings)
+        .and_then(|()| conform::complete(kinds, kind, &mut changed, subject.old))
         .map_err(|status| Down::Fault(format!("its patch makes the object invalid: {status}")))?;
     *object = changed;
     Ok(())

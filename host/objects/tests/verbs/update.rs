@@ -1,4 +1,4 @@
-use gantry_objects::{Binding, Patch, Subresource, WriteOptions};
+use gantry_objects::{Binding, DeleteOptions, Patch, Subresource, WriteOptions};
 use serde_json::{Value, json};
 
 use crate::support::{World, by, managed, pod, status_write, web, write};
@@ -120,6 +120,71 @@ async fn patches_of_many_writers_all_arrive() {
     });
     futures::future::join_all(writers).await.into_iter().for_each(|r| r.unwrap());
     assert_eq!(world.get("configmaps", "m").unwrap()["data"].as_object().unwrap().len(), 8);
+}
+
+/// Scales and statuses too.
+#[tokio::test]
+async fn patches_of_subresources_all_arrive() {
+    let world = World::new().await;
+    world.create("deployments", web("w")).await.unwrap();
+    let kind = world.kind("deployments");
+    let writers = (1..=8).flat_map(|n| {
+        [
+            (Subresource::Scale, json!({"spec": {"replicas": n}})),
+            (Subresource::Status, json!({"status": {"replicas": n}})),
+        ]
+    });
+    let writers = writers.map(|(subresource, patch)| {
+        let (objects, kind) = (world.objects.clone(), kind.clone());
+        tokio::spawn(async move {
+            let options = WriteOptions { subresource, ..by("w") };
+            objects.patch(&kind, "a", "w", Patch::Merge(patch), &options).await.unwrap();
+        })
+    });
+    futures::future::join_all(writers).await.into_iter().for_each(|r| r.unwrap());
+    // One that names what it is about is for that and for nothing else.
+    let scale = WriteOptions { subresource: Subresource::Scale, ..by("w") };
+    let stale = Patch::Merge(json!({"metadata": {"resourceVersion": "1"}, "spec": {"replicas": 3}}));
+    assert_eq!(world.patch("deployments", "w", stale, &scale).await.unwrap_err().reason.code(), 409);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_once() {
+    let world = World::new().await;
+    let mut object = world.create("configmaps", json!({"metadata": {"name": "m", "finalizers": ["x.io/a"]}})).await;
+    let mut object = object.as_mut().unwrap().record.value();
+    object["metadata"]["creationTimestamp"] = json!("2020-01-01T00:00:00Z");
+    let refused = world.update("configmaps", object, &write()).await.unwrap_err();
+    assert_eq!(refused.causes.iter().map(|c| c.field.as_str()).collect::<Vec<_>>(), ["metadata.creationTimestamp"]);
+    let ends = Patch::Merge(json!({"metadata": {"deletionTimestamp": "2020-01-01T00:00:00Z"}}));
+    let refused = world.patch("configmaps", "m", ends, &write()).await.unwrap_err();
+    assert_eq!(refused.causes.iter().map(|c| c.field.as_str()).collect::<Vec<_>>(), ["metadata.deletionTimestamp"]);
+    world.delete("configmaps", "m", &DeleteOptions::default()).await.unwrap();
+    let more = Patch::Merge(json!({"metadata": {"finalizers": ["x.io/a", "x.io/b"]}}));
+    let refused = world.patch("configmaps", "m", more, &write()).await.unwrap_err();
+    assert_eq!(refused.causes.len(), 1, "{:?}", refused.causes);
+    let refused = world.create("configmaps", json!({"metadata": {}})).await.unwrap_err();
+    assert_eq!(refused.causes.iter().map(|c| c.field.as_str()).collect::<Vec<_>>(), ["metadata.name"]);
+}
+
+/// The node of a pod is said at its creation, or by a binding.
+#[tokio::test]
+async fn no_update_puts_a_pod_on_a_node() {
+    let world = World::new().await;
+    world.create("pods", pod("p")).await.unwrap();
+    let on = |node: &str| Patch::Merge(json!({"spec": {"nodeName": node}}));
+    for attempt in ["before it is bound", "after"] {
+        let refused = world.patch("pods", "p", on("n2"), &write()).await.unwrap_err();
+        assert_eq!((refused.reason.code(), refused.causes.len()), (422, 1), "{attempt}: {refused}");
+        assert!(refused.message.contains("changed: spec.nodeName"), "{refused}");
+        let binding = Binding { namespace: "a", name: "p", node: "n1", ..Binding::default() };
+        let _ = world.objects.bind(&binding).await;
+    }
+    let none = Patch::Merge(json!({"spec": {"nodeName": null}}));
+    assert_eq!(world.patch("pods", "p", none, &write()).await.unwrap_err().reason.code(), 422);
+    let mut placed = pod("q");
+    placed["spec"]["nodeName"] = json!("n2");
+    assert_eq!(world.create("pods", placed).await.unwrap().record.field("spec.nodeName"), "n2");
 }
 
 #[tokio::test]
