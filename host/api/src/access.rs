@@ -84,11 +84,16 @@ fn allowed(user: &User, asked: &Attributes<'_>) -> bool {
     if REVIEWS.contains(&asked.group) && asked.plural.starts_with("selfsubject") && asked.verb == "create" {
         return true;
     }
+    user.in_group(VIEWERS) && reads(asked)
+}
+
+/// Whether something only reads, and nothing that is kept secret.
+pub(crate) fn reads(asked: &Attributes<'_>) -> bool {
     let reads = matches!(asked.verb, "get" | "list" | "watch");
     let secret = asked.group.is_empty() && asked.plural == "secrets";
     // Reading these subresources acts on a container.
     let acts = matches!(asked.subresource, "exec" | "attach" | "portforward" | "proxy");
-    user.in_group(VIEWERS) && reads && !secret && !acts
+    reads && !secret && !acts
 }
 
 /// Whether a user may get a path that names no objects.

@@ -15,6 +15,8 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::streams::{ExecRequest, ExecSession};
@@ -43,8 +45,29 @@ pub(crate) async fn answer(
         false => app.streams.exec(request).await,
     };
     match transport {
-        Transport::WebSocket => websocket::answer(head, start, wanted, app.stop.clone()).await,
-        Transport::Spdy => spdy::answer(head, start, wanted, app.stop.clone()).await,
+        Transport::WebSocket => websocket::answer(head, start, wanted, line(app)).await,
+        Transport::Spdy => spdy::answer(head, start, wanted, line(app)).await,
+    }
+}
+
+/// What a connection is held to.
+struct Line {
+    /// The server stops.
+    stop: CancellationToken,
+    /// How often the client is sent something. A client that has gone shows in what is read from it, but nothing is read
+    /// while the process takes no input; then only sending to it tells.
+    pulse: Duration,
+}
+
+fn line(app: &App) -> Line {
+    Line { stop: app.stop.clone(), pulse: app.limits.pulse }
+}
+
+impl Line {
+    fn pulse(&self) -> Interval {
+        let mut pulse = tokio::time::interval_at(Instant::now() + self.pulse, self.pulse);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pulse
     }
 }
 

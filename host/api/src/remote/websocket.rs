@@ -9,9 +9,9 @@ use gantry_model::Status;
 use http::HeaderValue;
 use http::request::Parts;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Interval;
 
-use super::{Exit, FAREWELL, Inputs, split, verdict};
+use super::{Exit, FAREWELL, Inputs, Line, split, verdict};
 use crate::streams::{ExecRequest, ExecSession, Output};
 use crate::wire::reply::Response;
 
@@ -30,7 +30,7 @@ pub(super) async fn answer(
     mut head: Parts,
     start: impl AsyncFnOnce() -> Result<ExecSession, Status>,
     wanted: ExecRequest,
-    stop: CancellationToken,
+    line: Line,
 ) -> Result<Response, Status> {
     let upgrade = WebSocketUpgrade::from_request_parts(&mut head, &()).await;
     let upgrade = upgrade.map_err(|e| Status::bad_request(format!("this is not a WebSocket request: {e}")))?;
@@ -42,10 +42,10 @@ pub(super) async fn answer(
     };
     let session = start().await?;
     upgrade.set_selected_protocol(HeaderValue::from_static(protocol));
-    Ok(upgrade.on_upgrade(move |socket| serve(socket, session, wanted, stop)))
+    Ok(upgrade.on_upgrade(move |socket| serve(socket, session, wanted, line)))
 }
 
-async fn serve(socket: WebSocket, session: ExecSession, wanted: ExecRequest, stop: CancellationToken) {
+async fn serve(socket: WebSocket, session: ExecSession, wanted: ExecRequest, line: Line) {
     let (mut sink, mut stream) = socket.split();
     let (inputs, output, exit) = split(session);
     // Tells clients that wait for a first sign that the connection works.
@@ -61,8 +61,8 @@ async fn serve(socket: WebSocket, session: ExecSession, wanted: ExecRequest, sto
     }
     tokio::select! {
         () = inbound(&mut stream, inputs) => return,
-        () = outbound(&mut sink, output, exit) => {}
-        () = stop.cancelled() => {}
+        () = outbound(&mut sink, output, exit, line.pulse()) => {}
+        () = line.stop.cancelled() => {}
     }
     let bye = CloseFrame { code: close_code::NORMAL, reason: "".into() };
     let _ = sink.send(Message::Close(Some(bye))).await;
@@ -97,18 +97,29 @@ async fn outbound(
     sink: &mut SplitSink<WebSocket, Message>,
     mut output: mpsc::Receiver<(Output, Bytes)>,
     mut exit: Exit,
+    mut pulse: Interval,
 ) {
-    while let Some((from, bytes)) = output.recv().await {
-        let channel = match from {
-            Output::Stdout => STDOUT,
-            Output::Stderr => STDERR,
+    let mut running = true;
+    loop {
+        let message = tokio::select! {
+            piece = output.recv(), if running => match piece {
+                Some((Output::Stdout, bytes)) => message(STDOUT, &bytes),
+                Some((Output::Stderr, bytes)) => message(STDERR, &bytes),
+                None => {
+                    running = false;
+                    continue;
+                }
+            },
+            verdict = verdict(&mut exit), if !running => {
+                let _ = sink.send(message(ERROR, verdict.to_string().as_bytes())).await;
+                return;
+            }
+            _ = pulse.tick() => Message::Ping(Bytes::new()),
         };
-        if sink.send(message(channel, &bytes)).await.is_err() {
+        if sink.send(message).await.is_err() {
             return;
         }
     }
-    let verdict = verdict(&mut exit).await.to_string();
-    let _ = sink.send(message(ERROR, verdict.as_bytes())).await;
 }
 
 fn message(channel: u8, bytes: &[u8]) -> Message {

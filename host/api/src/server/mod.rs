@@ -47,6 +47,8 @@ pub struct Limits {
     pub patience: Duration,
     /// For requests under way when the server stops.
     pub drain: Duration,
+    /// How often a client of a process is made to show that it is still there.
+    pub pulse: Duration,
 }
 
 impl Default for Limits {
@@ -57,6 +59,7 @@ impl Default for Limits {
             body: 3 << 20,
             patience: Duration::from_secs(60),
             drain: Duration::from_secs(10),
+            pulse: Duration::from_secs(10),
         }
     }
 }

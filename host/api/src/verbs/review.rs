@@ -1,6 +1,8 @@
 //! Questions about access and identity. They look like kinds to clients, but nothing is stored.
 
-use gantry_model::Status;
+use std::collections::BTreeSet;
+
+use gantry_model::{Kinds, Status};
 use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
@@ -57,7 +59,7 @@ impl Call<'_> {
         expect_type(&mut object, &review.api_version(), review.kind)?;
         let status = match review.kind {
             "SelfSubjectReview" => json!({ "userInfo": { "username": self.user.name, "groups": self.user.groups } }),
-            "SelfSubjectRulesReview" => rules(self.user),
+            "SelfSubjectRulesReview" => rules(self.user, self.app.objects.kinds()),
             "SelfSubjectAccessReview" => access(&self.app.access, self.user, &object),
             _ => access(&self.app.access, &subject(&object), &object),
         };
@@ -118,28 +120,121 @@ fn fields(attributes: &Value) -> String {
 }
 
 /// What a user may do, as far as a list of rules can say it.
-fn rules(user: &User) -> Value {
+fn rules(user: &User, kinds: &Kinds) -> Value {
     let rule = |verbs: &[&str], groups: &[&str], resources: &[&str]| json!({ "verbs": verbs, "apiGroups": groups, "resources": resources });
     let mut resource = vec![rule(
         &["create"],
         &["authorization.k8s.io", "authentication.k8s.io"],
         &["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"],
     )];
-    let mut path = vec![
-        json!({ "verbs": ["get"], "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/openapi/*", "/version"] }),
-    ];
+    let mut path = vec![json!({ "verbs": ["get"], "nonResourceURLs": OPEN })];
     if user.is_admin() {
         resource.push(rule(&["*"], &["*"], &["*"]));
         path.push(json!({ "verbs": ["*"], "nonResourceURLs": ["*"] }));
     } else if user.in_group(access::VIEWERS) {
-        resource.push(rule(&["get", "list", "watch"], &["*"], &["*"]));
+        resource.extend(readable(kinds));
+        path.push(json!({ "verbs": ["get"], "nonResourceURLs": ["*"] }));
     }
     json!({ "resourceRules": resource, "nonResourceRules": path, "incomplete": !user.is_admin() })
+}
+
+/// Paths that everybody may get who is known.
+const OPEN: [&str; 12] = [
+    "/",
+    "/api",
+    "/api/*",
+    "/apis",
+    "/apis/*",
+    "/healthz",
+    "/livez",
+    "/openapi",
+    "/openapi/*",
+    "/readyz",
+    "/version",
+    "/version/*",
+];
+
+/// What members of [`access::VIEWERS`] may read. A rule can't make an exception, so the group with secrets in it is
+/// listed one by one.
+fn readable(kinds: &Kinds) -> [Value; 2] {
+    let (mut core, mut groups) = (BTreeSet::new(), BTreeSet::new());
+    for kind in kinds.all() {
+        if !kind.group.is_empty() {
+            groups.insert(kind.group.clone());
+            continue;
+        }
+        let mut parts = vec![""];
+        parts.extend(kind.status.then_some("status"));
+        parts.extend(kind.scale.is_some().then_some("scale"));
+        if kind.plural == "pods" {
+            parts.extend(["log", "ephemeralcontainers"]);
+        }
+        for part in parts {
+            let asked = Attributes { verb: "get", plural: &kind.plural, subresource: part, ..Attributes::default() };
+            if access::reads(&asked) {
+                let slash = if part.is_empty() { "" } else { "/" };
+                core.insert(format!("{}{slash}{part}", kind.plural));
+            }
+        }
+    }
+    let verbs = ["get", "list", "watch"];
+    [
+        json!({ "verbs": verbs, "apiGroups": [""], "resources": core }),
+        json!({ "verbs": verbs, "apiGroups": groups, "resources": ["*"] }),
+    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether a list of rules allows something, as a client reads it.
+    fn claims(status: &Value, asked: &Attributes<'_>) -> bool {
+        let what = match asked.subresource {
+            "" => asked.plural.to_owned(),
+            sub => format!("{}/{sub}", asked.plural),
+        };
+        let has = |rule: &Value, field: &str, wanted: &str| {
+            rule[field].as_array().unwrap().iter().any(|one| one == "*" || one == wanted)
+        };
+        status["resourceRules"].as_array().unwrap().iter().any(|rule| {
+            has(rule, "verbs", asked.verb) && has(rule, "apiGroups", asked.group) && has(rule, "resources", &what)
+        })
+    }
+
+    #[test]
+    fn rules_claim_what_is_allowed_and_no_more() {
+        let kinds = Kinds::default();
+        gantry_model::core::register(&kinds);
+        let ask =
+            |verb, group, plural, subresource| Attributes { verb, group, plural, subresource, ..Default::default() };
+        for user in [
+            User::new("root", ["system:masters".to_owned()]),
+            User::new("eve", [access::VIEWERS.to_owned()]),
+            User::new("bob", []),
+        ] {
+            let rules = rules(&user, &kinds);
+            for asked in [
+                ask("get", "", "pods", ""),
+                ask("watch", "", "configmaps", ""),
+                ask("get", "", "pods", "log"),
+                ask("get", "", "pods", "status"),
+                ask("list", "coordination.k8s.io", "leases", ""),
+                ask("get", "", "secrets", ""),
+                ask("list", "", "secrets", ""),
+                ask("get", "", "pods", "exec"),
+                ask("get", "", "pods", "attach"),
+                ask("get", "", "pods", "proxy"),
+                ask("create", "", "pods", ""),
+                ask("delete", "coordination.k8s.io", "leases", ""),
+                ask("create", "authorization.k8s.io", "selfsubjectaccessreviews", ""),
+                ask("create", "authorization.k8s.io", "subjectaccessreviews", ""),
+            ] {
+                let allowed = Access::new(Vec::new()).allows(&user, &asked);
+                assert_eq!(claims(&rules, &asked), allowed, "{} {asked:?}", user.name);
+            }
+        }
+    }
 
     #[test]
     fn access_is_answered_by_group() {

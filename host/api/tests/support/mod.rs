@@ -267,6 +267,13 @@ async fn act(
             }
             0
         }
+        // Takes no input, and leaves a sign when its client has gone.
+        ["deaf", sign] => {
+            output.send((Stdout, Bytes::from_static(b"here\n"))).await.unwrap();
+            output.closed().await;
+            std::fs::write(sign, input.len().to_string()).unwrap();
+            return;
+        }
         ["exit", code] => code.parse().unwrap(),
         ["both"] => {
             output.send((Stdout, Bytes::from_static(b"to out\n"))).await.unwrap();

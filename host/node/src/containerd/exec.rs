@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::client::{Client, failed, gone};
@@ -27,6 +28,13 @@ const CHUNK: usize = 32 * 1024;
 const KEPT: usize = 10 * 1024;
 /// How long output may come after the process ended: its children may hold it open for ever.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// What copies a process's input and outputs.
+struct Copies {
+    input: Option<JoinHandle<()>>,
+    out: JoinHandle<()>,
+    err: Option<JoinHandle<()>>,
+}
 
 /// A started process.
 struct Process {
@@ -59,10 +67,10 @@ impl Engine {
         let (done, exit) = oneshot::channel();
         let out = tokio::spawn(copy_out(stdout, false, output.clone()));
         let err = stderr.map(|pipe| tokio::spawn(copy_out(pipe, true, output)));
-        if let Some(stdin) = stdin {
-            tokio::spawn(copy_in(process.client.clone(), process.container.clone(), process.id.clone(), stdin, taken));
-        }
-        tokio::spawn(process.oversee(sizes, done, out, err));
+        let copy = stdin
+            .map(|stdin| copy_in(process.client.clone(), process.container.clone(), process.id.clone(), stdin, taken));
+        let copies = Copies { input: copy.map(tokio::spawn), out, err };
+        tokio::spawn(process.oversee(sizes, done, copies));
         Ok(ExecProcess { stdin: spec.stdin.then_some(input), output: received, resize, exit })
     }
 
@@ -159,8 +167,7 @@ impl Process {
         self,
         mut sizes: mpsc::Receiver<(u16, u16)>,
         mut done: oneshot::Sender<Result<i32, String>>,
-        out: tokio::task::JoinHandle<()>,
-        err: Option<tokio::task::JoinHandle<()>>,
+        Copies { input, out, err }: Copies,
     ) {
         let (client, container, id) = (self.client.clone(), self.container.clone(), self.id.clone());
         let wait = async move {
@@ -182,7 +189,9 @@ impl Process {
                 }
             }
         };
-        let (stop_out, stop_err) = (out.abort_handle(), err.as_ref().map(tokio::task::JoinHandle::abort_handle));
+        // It would wait for ever for room in the pipe of a process that did not read, of which it holds both ends.
+        input.iter().for_each(JoinHandle::abort);
+        let (stop_out, stop_err) = (out.abort_handle(), err.as_ref().map(JoinHandle::abort_handle));
         let drain = async {
             // A copy that was ended has nothing to say.
             let _ = out.await;

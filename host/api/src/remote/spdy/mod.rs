@@ -18,10 +18,10 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
+use tokio::time::Interval;
 use tokio_util::codec::Framed;
-use tokio_util::sync::CancellationToken;
 
-use super::{Exit, FAREWELL, Inputs, PATIENCE, split, verdict};
+use super::{Exit, FAREWELL, Inputs, Line, PATIENCE, split, verdict};
 use crate::streams::{ExecRequest, ExecSession, Output};
 use crate::wire::reply::Response;
 
@@ -36,7 +36,7 @@ pub(super) async fn answer(
     mut head: Parts,
     start: impl AsyncFnOnce() -> Result<ExecSession, Status>,
     wanted: ExecRequest,
-    stop: CancellationToken,
+    line: Line,
 ) -> Result<Response, Status> {
     let offered = head.headers.get_all(&VERSION).iter().filter_map(|v| v.to_str().ok());
     if !offered.flat_map(|v| v.split(',')).any(|v| v.trim() == PROTOCOL) {
@@ -48,7 +48,7 @@ pub(super) async fn answer(
     let session = start().await?;
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(upgraded) => serve(Framed::new(TokioIo::new(upgraded), Codec::default()), session, wanted, stop).await,
+            Ok(upgraded) => serve(Framed::new(TokioIo::new(upgraded), Codec::default()), session, wanted, line).await,
             Err(error) => tracing::debug!(%error, "a client went away instead of speaking SPDY"),
         }
     });
@@ -61,7 +61,7 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-async fn serve(mut connection: Connection, session: ExecSession, wanted: ExecRequest, stop: CancellationToken) {
+async fn serve(mut connection: Connection, session: ExecSession, wanted: ExecRequest, line: Line) {
     let opened = tokio::time::timeout(PATIENCE, open(&mut connection, &wanted)).await;
     let Ok(Some(streams)) = opened else {
         tracing::debug!("a client did not open the streams that it asked for");
@@ -72,8 +72,8 @@ async fn serve(mut connection: Connection, session: ExecSession, wanted: ExecReq
     let (inputs, output, exit) = split(session);
     tokio::select! {
         () = inbound(&mut stream, &streams, inputs, control) => return,
-        () = outbound(&mut sink, &streams, output, answers, exit) => {}
-        () = stop.cancelled() => {}
+        () = outbound(&mut sink, &streams, Outputs { output, answers, exit, pulse: line.pulse() }) => {}
+        () = line.stop.cancelled() => {}
     }
     let _ = sink.send(Frame::GoAway).await;
     // Closing before the client has read everything could cut it off.
@@ -147,7 +147,8 @@ async fn inbound(
             }
             Frame::Data { id, bytes, .. } if streams.is("resize", id) => inputs.resize(&bytes),
             Frame::Reset { id } if streams.is("stdin", id) => inputs.close_stdin(),
-            Frame::Ping(id) => {
+            // An even one is the answer to one of ours.
+            Frame::Ping(id) if id % 2 == 1 => {
                 let _ = control.send(Frame::Ping(id)).await;
             }
             Frame::Open { id, .. } => {
@@ -159,15 +160,18 @@ async fn inbound(
     }
 }
 
+/// What goes to the client.
+struct Outputs {
+    output: mpsc::Receiver<(Output, Bytes)>,
+    answers: mpsc::Receiver<Frame>,
+    exit: Exit,
+    pulse: Interval,
+}
+
 /// Ends when everything was said, or can't be.
-async fn outbound(
-    sink: &mut SplitSink<Connection, Frame>,
-    streams: &Streams,
-    mut output: mpsc::Receiver<(Output, Bytes)>,
-    mut answers: mpsc::Receiver<Frame>,
-    mut exit: Exit,
-) {
-    let mut running = true;
+async fn outbound(sink: &mut SplitSink<Connection, Frame>, streams: &Streams, outputs: Outputs) {
+    let Outputs { mut output, mut answers, mut exit, mut pulse } = outputs;
+    let (mut running, mut ping) = (true, 0_u32);
     loop {
         let frame = tokio::select! {
             Some(frame) = answers.recv() => Some(frame),
@@ -181,6 +185,11 @@ async fn outbound(
             verdict = verdict(&mut exit), if !running => {
                 let _ = finish(sink, streams, verdict.to_string().into()).await;
                 return;
+            }
+            _ = pulse.tick() => {
+                // A server's pings have even numbers.
+                ping = ping.wrapping_add(2);
+                Some(Frame::Ping(ping))
             }
         };
         if let Some(frame) = frame
