@@ -128,7 +128,8 @@ async fn patches_of_subresources_all_arrive() {
     let world = World::new().await;
     world.create("deployments", web("w")).await.unwrap();
     let kind = world.kind("deployments");
-    let writers = (1..=8).flat_map(|n| {
+    // Fewer than a patch is tried: each round one of them arrives.
+    let writers = (1..=4).flat_map(|n| {
         [
             (Subresource::Scale, json!({"spec": {"replicas": n}})),
             (Subresource::Status, json!({"status": {"replicas": n}})),
