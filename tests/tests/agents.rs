@@ -106,6 +106,9 @@ fn is_nobody_else(pair: &Pair, case: &Case) -> Result<()> {
         "get services",
         "get nodes",
         "get pods -A --field-selector=spec.nodeName=apart",
+        // Network policies are about every pod.
+        "get pod foreign",
+        "get networkpolicies",
     ] {
         let output = ask(line)?;
         ensure!(output.status.success(), "{line}: {output:?}");
@@ -115,9 +118,6 @@ fn is_nobody_else(pair: &Pair, case: &Case) -> Result<()> {
         "get secret foreign".to_owned(),
         "get secrets".to_owned(),
         "get secrets -n kube-system".to_owned(),
-        "get pods".to_owned(),
-        "get pod foreign".to_owned(),
-        "get pods -A --field-selector=spec.nodeName=elsewhere".to_owned(),
         "exec mine -- /web echo x".to_owned(),
         "delete pod foreign".to_owned(),
         format!("patch pod foreign {status}"),

@@ -16,6 +16,7 @@ const PLUGINS: &[&str] = &[
     "controller-workloads",
     "load-balancer-nftables",
     "network-bridge",
+    "network-policy",
     "network-routes",
     "network-vxlan",
     "scheduler-kubernetes",

@@ -22,6 +22,7 @@ web: a small HTTP server and test commands
   write FILE TEXT...  write TEXT to FILE
   lines COUNT [MS]    print COUNT numbered lines, MS milliseconds apart
   get HOST:PORT PATH  fetch a page and print its body
+  reach ADDRESS:PORT [MS]  connect, within MS milliseconds (500), or exit with 1
   tally COUNT HOST:PORT PATH  fetch it so often, each time anew, and count the first lines
   echo-udp PORT       answer datagrams on PORT with the pod's name
   ask-udp HOST:PORT SECONDS  send one a tenth of a second from one port, print who answers
@@ -58,6 +59,7 @@ fn run(command: &str, rest: &[&str]) -> io::Result<ExitCode> {
         "write" => fs::write(needed(first)?, rest.get(1..).unwrap_or_default().join(" "))?,
         "lines" => lines(number(first)?, rest.get(1).map_or(Ok(0), |ms| number(Some(ms)))?)?,
         "get" => print!("{}", get(needed(first)?, rest.get(1).copied().unwrap_or("/"))?),
+        "reach" => reach(needed(first)?, rest.get(1).map_or(Ok(500), |ms| number(Some(ms)))?)?,
         "tally" => tally(number(first)?, needed(rest.get(1).copied())?, rest.get(2).copied().unwrap_or("/"))?,
         "echo-udp" => echo_udp(number(first)?)?,
         "ask-udp" => ask_udp(needed(first)?, number(rest.get(1).copied())?)?,
@@ -213,6 +215,13 @@ fn get(address: &str, path: &str) -> io::Result<String> {
     let mut body = String::new();
     reader.take(length).read_to_string(&mut body)?;
     Ok(body)
+}
+
+fn reach(address: &str, milliseconds: u64) -> io::Result<()> {
+    let to = address.parse().map_err(io::Error::other)?;
+    TcpStream::connect_timeout(&to, Duration::from_millis(milliseconds))?;
+    println!("reached {address}");
+    Ok(())
 }
 
 fn tally(count: u32, address: &str, path: &str) -> io::Result<()> {

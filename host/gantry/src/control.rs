@@ -52,6 +52,8 @@ pub struct Control {
     /// Those that no plugin has a part in.
     loops: JoinSet<()>,
     ranges: Ranges,
+    /// What nodes see whole because of the plugins that run.
+    opened: identity::Opened,
     /// `None` only while one takes over from another.
     running: Option<Running>,
     engine: Engine,
@@ -80,7 +82,10 @@ impl Control {
         let ranges = give_ranges(&mut loops, &bundle, &settings, &objects, &recorder)?;
         let running = Some(Running::start(&bundle, plugins, &objects, &recorder, &ranges));
         start_loops(&mut loops, &objects, &recorder, settings.node_grace);
-        Ok(Self { objects, store, recorder, settings, loops, ranges, running, engine })
+        let opened = identity::Opened::default();
+        let control = Self { objects, store, recorder, settings, loops, ranges, opened, running, engine };
+        control.opened.set(seen_by_nodes(control.loaded()));
+        Ok(control)
     }
 
     /// Reads the bundle again, and runs what it says now. Its plugins are loaded and tried beside those that run; if a
@@ -100,6 +105,7 @@ impl Control {
             None => None,
         };
         self.running = Some(Running::start(&bundle, plugins, &self.objects, &self.recorder, &self.ranges));
+        self.opened.set(seen_by_nodes(self.loaded()));
         // Writes that wait for one of the old still get their verdict; then its workers end.
         if let Some(mut reviews) = reviews {
             reviews.detach_all();
@@ -170,6 +176,17 @@ fn start_loops(loops: &mut JoinSet<()>, objects: &Objects, recorder: &Recorder, 
     loops.spawn(nodes::run(objects.clone(), recorder.clone(), patience));
 }
 
+/// What nodes see whole beyond what all nodes see: their network policies are about every pod.
+fn seen_by_nodes(loaded: &[Arc<Loaded>]) -> Vec<(String, String)> {
+    let guards = loaded.iter().filter(|plugin| plugin.network_policy().is_some());
+    let kinds = guards.flat_map(|plugin| &plugin.manifest().kinds);
+    let mut all: Vec<_> = kinds.map(|kind| (kind.group.clone(), kind.plural.clone())).collect();
+    if !all.is_empty() {
+        all.push((String::new(), "pods".to_owned()));
+    }
+    all
+}
+
 /// How the API is served.
 pub struct Serving {
     /// Where.
@@ -209,7 +226,7 @@ pub async fn serve(
         tls,
         objects: control.objects.clone(),
         authenticators,
-        authorizers: vec![identity::authorizer(&control.objects)],
+        authorizers: vec![identity::authorizer(&control.objects, control.opened.clone())],
         streams: Arc::new(hub.clone()),
         metrics,
         readiness: Arc::new(Vec::new),

@@ -10,8 +10,8 @@ use gantry_control::plugins::{self, Refused};
 use gantry_control::recorder::Recorder;
 use gantry_objects::Objects;
 use gantry_objects::admission::Rule;
-use gantry_plugin::family::load_balancer;
 use gantry_plugin::family::network::NodeInfo;
+use gantry_plugin::family::{load_balancer, network_policy};
 use gantry_plugin::{Bundle, Engine, Loaded};
 
 use crate::{kinds, reviewers};
@@ -110,6 +110,11 @@ async fn try_out(plugin: &Loaded) -> Result<Vec<Rule>, String> {
     {
         answer.map_err(said)?;
     }
+    if let Some(mut policy) = plugin.network_policy()
+        && let Ok(answer) = policy.reset(trial_policy_node()).await
+    {
+        answer.map_err(said)?;
+    }
     match plugin.admission() {
         Some(admission) => admission::rules(&*admission).await.map_err(|error| error.to_string()),
         None => Ok(Vec::new()),
@@ -120,6 +125,12 @@ async fn try_out(plugin: &Loaded) -> Result<Vec<Rule>, String> {
 fn trial_balancer_node() -> load_balancer::NodeInfo {
     let NodeInfo { name, addresses, cluster_ranges, .. } = trial_node();
     load_balancer::NodeInfo { name, addresses, cluster_ranges }
+}
+
+/// The same for network policies.
+fn trial_policy_node() -> network_policy::NodeInfo {
+    let NodeInfo { name, addresses, cluster_ranges, .. } = trial_node();
+    network_policy::NodeInfo { name, addresses, cluster_ranges }
 }
 
 /// A node that any network can serve: only the configuration is tried on it.

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use gantry_model::Kind;
 use gantry_node::agent::{Agent, Handle, Options};
 use gantry_node::balancer::{self, Balancer};
-use gantry_node::cluster::{Cluster, Recorder};
+use gantry_node::cluster::{Cluster, PodFeed, Recorder};
 use gantry_node::containerd::{self, Containerd};
 use gantry_node::logs::Notices;
 use gantry_node::network::{self, Absent, Plugged, PodNetwork};
 use gantry_node::node::{Description, Machine, Reserved};
+use gantry_node::policy::{self, Guards, PodGuard, Policies};
 use gantry_node::records::{self, Outlet};
 use gantry_node::runtime::Runtime;
 use gantry_plugin::Loaded;
-use gantry_plugin::family::load_balancer;
 use gantry_plugin::family::network::NodeInfo;
+use gantry_plugin::family::{KindRef, load_balancer, network_policy};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
@@ -167,7 +169,9 @@ impl Node {
         let network = network(args, &description, data, &cluster, &plugins).await?;
         let (recorder, events) = Recorder::new(cluster.clone(), &name);
         let balancers = balancers(args, &name, &description.addresses, &cluster, &plugins);
+        let guards = policies(args, &name, &description.addresses, &cluster, &plugins);
         let mut options = Options::new(description, cluster, runtime, network, recorder, folder);
+        options.guard = Arc::new(guards);
         options.records = records.clone();
         options.log_limit = (args.log_max_bytes, args.log_max_files);
         options.lease = Duration::from_secs(args.lease.into());
@@ -268,6 +272,36 @@ fn balancers(
         node_netns: None,
     });
     options.map(Balancer::start).collect()
+}
+
+fn policies(
+    args: &NodeArgs,
+    node: &str,
+    addresses: &[IpAddr],
+    cluster: &Arc<dyn Cluster>,
+    plugins: &[Arc<Loaded>],
+) -> Guards {
+    let loaded = plugins.iter().filter_map(|loaded| Some((loaded, loaded.network_policy()?)));
+    let options = loaded.map(|(loaded, plugin)| policy::Options {
+        plugin,
+        plugin_name: loaded.name().to_owned(),
+        grants: loaded.grants().clone(),
+        node: network_policy::NodeInfo {
+            name: node.to_owned(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            cluster_ranges: args.cluster_range.clone(),
+        },
+        pods: cluster.pods(None),
+        namespaces: cluster.follow("", "v1", "namespaces"),
+        policies: loaded.manifest().kinds.iter().map(|kind| follow(cluster, kind)).collect(),
+        node_netns: None,
+    });
+    Guards(options.map(|options| Box::new(Policies::start(options)) as Box<dyn PodGuard>).collect())
+}
+
+fn follow(cluster: &Arc<dyn Cluster>, kind: &Kind) -> (KindRef, Box<dyn PodFeed>) {
+    let name = KindRef { group: kind.group.clone(), kind: kind.kind.clone() };
+    (name, cluster.follow(&kind.group, &kind.version, &kind.plural))
 }
 
 /// What the links and tables of a node's network begin with: written down, so that `gantry clean` knows them without the

@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use crate::delivery;
 
 /// Families that act on nodes.
-const ON_NODES: [Family; 2] = [Family::Network, Family::LoadBalancer];
+const ON_NODES: [Family; 3] = [Family::Network, Family::LoadBalancer, Family::NetworkPolicy];
 
 /// The part of a bundle that goes to nodes.
 pub struct Offer {

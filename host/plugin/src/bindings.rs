@@ -93,6 +93,21 @@ pub mod load_balancer {
     });
 }
 
+/// The world `network-policy-plugin`.
+pub mod network_policy {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "network-policy-plugin",
+        with: {
+            "gantry:plugin/types": crate::bindings::platform::gantry::plugin::types,
+            "gantry:plugin/log": crate::bindings::platform::gantry::plugin::log,
+            "gantry:plugin/config": crate::bindings::platform::gantry::plugin::config,
+            "gantry:plugin/plan": crate::bindings::platform::gantry::plugin::plan,
+        },
+        exports: { default: async },
+    });
+}
+
 /// The world `sink-plugin`.
 pub mod sink {
     wasmtime::component::bindgen!({

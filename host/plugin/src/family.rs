@@ -52,6 +52,13 @@ pub mod load_balancer {
     };
 }
 
+/// `wit/network-policy.wit`.
+pub mod network_policy {
+    pub use crate::bindings::network_policy::exports::gantry::plugin::network_policy::{
+        Delta, NamedPort, Namespace, NodeInfo, Pod, Policy, PolicyRef, Protocol,
+    };
+}
+
 /// `wit/sink.wit`.
 pub mod sink {
     pub use crate::bindings::sink::exports::gantry::plugin::sink::{Batch, LogRecord, Origin, Outcome};
@@ -146,6 +153,22 @@ pub trait LoadBalancer: Send + 'static {
         &mut self,
         full: bool,
         deltas: &[load_balancer::Delta],
+    ) -> Call<Result<Vec<network::Operation>, Error>>;
+}
+
+/// `wit/network-policy.wit`. One caller; stateful. After a `Fault`, and after a plan that could not be applied, the caller
+/// calls `reset`, then `sync`s everything again.
+#[async_trait]
+pub trait NetworkPolicy: Send + 'static {
+    /// Drops the instance with its tables and makes a new, configured one. The first call.
+    async fn reset(&mut self, node: network_policy::NodeInfo) -> Call<Result<(), Error>>;
+    /// What the node itself needs.
+    async fn node(&mut self) -> Call<Result<Vec<network::Operation>, Error>>;
+    /// The plan of some changes, or of everything.
+    async fn sync(
+        &mut self,
+        full: bool,
+        deltas: &[network_policy::Delta],
     ) -> Call<Result<Vec<network::Operation>, Error>>;
 }
 

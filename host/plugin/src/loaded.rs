@@ -7,11 +7,12 @@ use tokio::sync::watch;
 use wasmtime::component::InstancePre;
 
 use crate::adapter::{
-    AdmissionPool, ControllerPool, LoadBalancerInstance, NetworkInstance, SchedulerInstance, SinkInstance, worlds,
+    AdmissionPool, ControllerPool, LoadBalancerInstance, NetworkInstance, NetworkPolicyInstance, SchedulerInstance,
+    SinkInstance, worlds,
 };
 use crate::bundle::Entry;
 use crate::engine::Ticker;
-use crate::family::{Admission, Controller, LoadBalancer, Network, Scheduler, Sink};
+use crate::family::{Admission, Controller, LoadBalancer, Network, NetworkPolicy, Scheduler, Sink};
 use crate::grants::Effective;
 use crate::host::{Host, Plugin};
 use crate::instance::{Recipe, Report, World};
@@ -37,6 +38,7 @@ pub(crate) struct Linked {
     scheduler: Option<Arc<Recipe<worlds::Scheduler>>>,
     load_balancer: Option<Arc<Recipe<worlds::LoadBalancer>>>,
     network: Option<Arc<Recipe<worlds::Network>>>,
+    network_policy: Option<Arc<Recipe<worlds::NetworkPolicy>>>,
     sink: Option<Arc<Recipe<worlds::Sink>>>,
 }
 
@@ -54,6 +56,7 @@ impl Linked {
             Family::Scheduler => self.scheduler = Some(recipe(pre, plugin, ticker)?),
             Family::LoadBalancer => self.load_balancer = Some(recipe(pre, plugin, ticker)?),
             Family::Network => self.network = Some(recipe(pre, plugin, ticker)?),
+            Family::NetworkPolicy => self.network_policy = Some(recipe(pre, plugin, ticker)?),
             Family::Sink => self.sink = Some(recipe(pre, plugin, ticker)?),
         }
         Ok(())
@@ -67,6 +70,7 @@ impl Linked {
             Family::Scheduler => worlds::Scheduler::pre(pre).map(drop),
             Family::LoadBalancer => worlds::LoadBalancer::pre(pre).map(drop),
             Family::Network => worlds::Network::pre(pre).map(drop),
+            Family::NetworkPolicy => worlds::NetworkPolicy::pre(pre).map(drop),
             Family::Sink => worlds::Sink::pre(pre).map(drop),
         }
     }
@@ -162,6 +166,12 @@ impl Loaded {
     pub fn load_balancer(&self) -> Option<Box<dyn LoadBalancer>> {
         let recipe = self.linked.load_balancer.clone()?;
         Some(Box::new(LoadBalancerInstance::new(recipe)))
+    }
+
+    /// The plugin as the network policies of a node. Each call gives another, with its own instance and tables.
+    pub fn network_policy(&self) -> Option<Box<dyn NetworkPolicy>> {
+        let recipe = self.linked.network_policy.clone()?;
+        Some(Box::new(NetworkPolicyInstance::new(recipe)))
     }
 
     /// The plugin as a destination of records. Each call gives another, with its own instance.

@@ -106,6 +106,23 @@ pub mod load_balancer {
     });
 }
 
+/// The world `network-policy-plugin`.
+pub mod network_policy {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "network-policy-plugin",
+        with: {
+            "gantry:plugin/types@0.1.0": crate::types,
+            "gantry:plugin/plan@0.1.0": crate::contract::network::gantry::plugin::plan,
+            "gantry:plugin/log@0.1.0": crate::contract::platform::gantry::plugin::log,
+            "gantry:plugin/config@0.1.0": crate::contract::platform::gantry::plugin::config,
+        },
+        additional_derives: [PartialEq, Eq, Hash],
+        pub_export_macro: true,
+        default_bindings_module: "gantry_sdk::contract::network_policy",
+    });
+}
+
 /// The world `sink-plugin`.
 pub mod sink {
     wit_bindgen::generate!({

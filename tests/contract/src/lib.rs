@@ -12,7 +12,7 @@
 //! ```
 //!
 //! - `stage`: the component under test, one a thread, and the engine that runs it.
-//! - `admission`, `controller`, `load_balancer`, `scheduler`, `network`, `sink`: a family's trait in front of the engine's.
+//! - `admission`, `controller`, `load_balancer`, `scheduler`, `network`, `network_policy`, `sink`: a family's trait in front of the engine's.
 //! - `objects`: the engine's objects are those of the thread's `testing::Host`.
 //! - `words`: the types that all families share. Host and SDK each have their own for the same contract.
 //! - `suites`: all suites that a component's families call for.
@@ -23,6 +23,7 @@ mod admission;
 mod controller;
 mod load_balancer;
 mod network;
+mod network_policy;
 mod objects;
 mod scheduler;
 mod sink;
@@ -34,7 +35,8 @@ pub use admission::Admission;
 pub use controller::Controller;
 pub use load_balancer::LoadBalancer;
 pub use network::Network;
+pub use network_policy::NetworkPolicy;
 pub use scheduler::Scheduler;
 pub use sink::Sink;
 pub use stage::{Component, Stage};
-pub use suites::{Given, balanced_node, requests, run};
+pub use suites::{Given, balanced_node, guarded_node, requests, run};

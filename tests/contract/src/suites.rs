@@ -5,7 +5,7 @@ use gantry_sdk::load_balancer::NodeInfo;
 use gantry_sdk::testing::suite;
 use gantry_sdk::{Config, Value};
 
-use crate::{Admission, Component, Controller, LoadBalancer, Network, Scheduler, Sink, Stage};
+use crate::{Admission, Component, Controller, LoadBalancer, Network, NetworkPolicy, Scheduler, Sink, Stage};
 
 /// What suites are given beside the component.
 pub struct Given {
@@ -27,6 +27,7 @@ pub fn run(component: Component, given: &Given) -> Result<Vec<Family>> {
             Family::LoadBalancer => suite::load_balancer::<LoadBalancer>(&config, &balanced_node()),
             Family::Scheduler => suite::scheduler::<Scheduler>(&config, &suite::history()),
             Family::Network => suite::network::<Network>(&config, &suite::node()),
+            Family::NetworkPolicy => suite::network_policy::<NetworkPolicy>(&config, &guarded_node()),
             Family::Sink => suite::sink::<Sink>(&config),
         }
     }
@@ -37,6 +38,12 @@ pub fn run(component: Component, given: &Given) -> Result<Vec<Family>> {
 pub fn balanced_node() -> NodeInfo {
     let texts = |text: &str| vec![text.to_owned()];
     NodeInfo { name: "node".to_owned(), addresses: texts("192.0.2.1"), cluster_ranges: texts("10.64.0.0/16") }
+}
+
+/// A node whose network policies are tried.
+pub fn guarded_node() -> gantry_sdk::network_policy::NodeInfo {
+    let NodeInfo { name, addresses, cluster_ranges } = balanced_node();
+    gantry_sdk::network_policy::NodeInfo { name, addresses, cluster_ranges }
 }
 
 /// Writes of these objects, each also where it may be changed.

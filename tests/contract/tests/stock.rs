@@ -9,11 +9,13 @@ use controller_services::admission::Review as ServiceReview;
 use controller_services::controller::Services;
 use controller_workloads::admission::Review;
 use controller_workloads::controller::Workloads;
-use gantry_contract::{Component, Given, balanced_node, requests, run};
+use gantry_contract::{Component, Given, balanced_node, guarded_node, requests, run};
 use gantry_sdk::testing::suite;
 use gantry_sdk::{Config, Value, json};
 use load_balancer_nftables::Nftables;
 use network_bridge::BridgeNetwork;
+use network_policy::Policies;
+use network_policy::admission::Review as PolicyReview;
 use network_routes::RoutedNetwork;
 use network_vxlan::OverlayNetwork;
 use scheduler_kubernetes::Kubernetes;
@@ -25,6 +27,7 @@ const STOCK: &[&str] = &[
     "controller-workloads",
     "load-balancer-nftables",
     "network-bridge",
+    "network-policy",
     "network-routes",
     "network-vxlan",
     "scheduler-kubernetes",
@@ -142,6 +145,29 @@ fn bridge_natively() {
 #[test]
 fn bridge_as_a_component() {
     run(component("network-bridge"), &given(Vec::new())).unwrap();
+}
+
+/// A NetworkPolicy that leaves out what it can.
+fn network_policy() -> Vec<Value> {
+    vec![json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "web"}},
+            "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": 80}]}],
+        },
+    })]
+}
+
+#[test]
+fn policy_natively() {
+    suite::network_policy::<Policies>(&Config::from(json!({})), &guarded_node());
+    suite::admission::<PolicyReview>(&Config::from(json!({})), &requests(&network_policy()));
+}
+
+#[test]
+fn policy_as_a_component() {
+    run(component("network-policy"), &given(network_policy())).unwrap();
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! its pods name. And what whoever has a token may do: ask for a certificate.
 //! Kubernetes' rules: <https://kubernetes.io/docs/reference/access-authn-authz/node/>.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use gantry_api::{Attributes, Authorizer, NODES, User};
 use gantry_model::Key;
 use gantry_model::key::Resource;
@@ -27,18 +29,36 @@ const WRITES: [&str; 2] = ["update", "patch"];
 /// Allows what nodes and those who join need.
 pub struct NodeAuthorizer {
     objects: Objects,
+    more: Opened,
+}
+
+/// Kinds, by group and plural, that the plugins of nodes need to see whole. Cheap to clone; all clones are the same.
+#[derive(Clone, Default)]
+pub struct Opened(Arc<RwLock<Vec<(String, String)>>>);
+
+impl Opened {
+    /// These from now on.
+    pub fn set(&self, kinds: Vec<(String, String)>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = kinds;
+    }
+
+    fn has(&self, group: &str, plural: &str) -> bool {
+        let kinds = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        kinds.iter().any(|(g, p)| (g.as_str(), p.as_str()) == (group, plural))
+    }
 }
 
 impl NodeAuthorizer {
-    /// Pods of these objects say what a node needs.
-    pub fn new(objects: Objects) -> Self {
-        Self { objects }
+    /// Pods of these objects say what a node needs; `more`, what its plugins do.
+    pub fn new(objects: Objects, more: Opened) -> Self {
+        Self { objects, more }
     }
 
     fn node(&self, node: &str, user: &User, asked: &Attributes<'_>) -> bool {
         let Attributes { verb, group, plural, subresource, namespace, name, .. } = *asked;
         let own = name == node && (WRITES.contains(&verb) || verb == "get");
-        if subresource.is_empty() && OPEN.contains(&(group, plural)) && READS.contains(&verb) {
+        let open = OPEN.contains(&(group, plural)) || self.more.has(group, plural);
+        if subresource.is_empty() && open && READS.contains(&verb) {
             return true;
         }
         match (group, plural, subresource) {
@@ -138,7 +158,16 @@ mod tests {
             }});
             objects.create(&kind, "default", pod, &Default::default()).await.unwrap();
         }
-        NodeAuthorizer::new(objects)
+        NodeAuthorizer::new(objects, Opened::default())
+    }
+
+    #[tokio::test]
+    async fn what_plugins_of_nodes_need_is_open_to_nodes() {
+        let rules = rules().await;
+        rules.more.set(vec![(String::new(), "pods".to_owned())]);
+        let node = User::new("system:node:n1", [NODES.to_owned()]);
+        assert!(ask(&rules, &node, "watch /pods/ /") && ask(&rules, &node, "get /pods/ default/other"));
+        assert!(!ask(&rules, &node, "list /secrets/ /") && !ask(&rules, &node, "patch /pods/ default/other"));
     }
 
     /// `verb group/plural/subresource namespace/name fields`

@@ -17,7 +17,7 @@ use gantry_objects::Objects;
 use gantry_objects::admission::Reviewer;
 use tokio::task::JoinSet;
 
-pub use authorizer::NodeAuthorizer;
+pub use authorizer::{NodeAuthorizer, Opened};
 pub use restriction::Restriction;
 pub use tokens::{BOOTSTRAPPERS, BootstrapTokens, NAMESPACE, Token, secret, secret_name};
 
@@ -37,8 +37,8 @@ pub fn authenticator(objects: &Objects) -> Arc<dyn Authenticator> {
 }
 
 /// Says what nodes may.
-pub fn authorizer(objects: &Objects) -> Arc<dyn Authorizer> {
-    Arc::new(NodeAuthorizer::new(objects.clone()))
+pub fn authorizer(objects: &Objects, more: Opened) -> Arc<dyn Authorizer> {
+    Arc::new(NodeAuthorizer::new(objects.clone(), more))
 }
 
 /// Looks at what nodes write.

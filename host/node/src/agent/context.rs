@@ -15,6 +15,7 @@ use super::registry::Registry;
 use super::volumes::{Maker, Mounts};
 use crate::cluster::{Cluster, PodRef, Recorder, Severity, Source, Wanted};
 use crate::network::{HostNetwork, NetError, PodNetwork, PortMapping, Protocol, SandboxNet};
+use crate::policy::PodGuard;
 use crate::records;
 use crate::runtime::Runtime;
 
@@ -39,6 +40,8 @@ pub struct Context {
     pub runtime_name: String,
     /// Addresses.
     pub network: Arc<dyn PodNetwork>,
+    /// What must be in force before a pod's first packet.
+    pub guard: Arc<dyn PodGuard>,
     /// Of pods that use the node's own network.
     pub host_network: HostNetwork,
     /// tmpfs and bind mounts.

@@ -19,6 +19,9 @@ pub enum PrepareError {
     /// The network.
     #[error("Failed to create pod sandbox: {0}")]
     Network(#[from] NetError),
+    /// What must be in force first.
+    #[error("Failed to create pod sandbox: {0}")]
+    Guard(String),
     /// The pod's folder.
     #[error("Failed to create pod sandbox: {0}")]
     Files(#[from] io::Error),
@@ -29,18 +32,28 @@ impl PrepareError {
     pub fn reason(&self) -> &'static str {
         match self {
             PrepareError::Volume(_) => "FailedMount",
+            PrepareError::Guard(_) => "NetworkPolicyNotReady",
             _ => "FailedCreatePodSandBox",
         }
     }
 }
 
-/// Makes everything, or finds that it is there. May be repeated.
-pub async fn prepare(context: &Context, desired: &Desired) -> Result<NetStatus, PrepareError> {
+/// Makes everything, or finds that it is there. May be repeated. A pod that `runs` already is not held back by its
+/// policies: what was in force still is.
+pub async fn prepare(context: &Context, desired: &Desired, runs: bool) -> Result<NetStatus, PrepareError> {
     let pod_dir = context.pod_dir(&desired.key.uid);
     fs::create_dir_all(&pod_dir)?;
     // Volumes that show the pod's own address need the network first; a missing ConfigMap must not hold an address
     // for long, but it is given up with the pod.
     let net = context.attach(desired).await?;
+    if !desired.host_network()
+        && let Err(why) = context.guard.admit(&desired.key, &desired.pod, &net.addresses).await
+    {
+        match runs {
+            true => tracing::warn!(pod = %desired.key, why, "a pod goes on under the policies that it had"),
+            false => return Err(PrepareError::Guard(why)),
+        }
+    }
     context.maker().set_up(desired, &net.addresses, &pod_dir).await?;
     files::write(desired, &net.addresses, &context.dns, &pod_dir)?;
     Ok(net)
@@ -49,6 +62,7 @@ pub async fn prepare(context: &Context, desired: &Desired) -> Result<NetStatus, 
 /// Gives up network and volumes. Nothing of the pod runs any more. May be repeated.
 pub async fn give_up(context: &Context, pod: &PodRef) -> Result<(), String> {
     context.network.detach(&pod.uid).await.map_err(|error| error.to_string())?;
+    context.guard.forget(pod).await;
     context.runtime.remove_sandbox(&pod.uid).await.map_err(|error| error.to_string())?;
     let (dir, mounts) = (context.pod_dir(&pod.uid), context.mounts.clone());
     let done = tokio::task::spawn_blocking(move || volumes::tear_down(&dir, &*mounts)).await;

@@ -24,6 +24,7 @@ use super::worker::{Event, Worker};
 use crate::cluster::{Cluster, PodEvent, PodRef, Recorder, Source};
 use crate::network::{HostNetwork, PodNetwork};
 use crate::node::{Description, Heartbeat, LEASE, Ready};
+use crate::policy::{Guards, PodGuard};
 use crate::records;
 use crate::runtime::{Ended, ExecProcess, ExecSpec, Runtime, RuntimeError, Usage};
 
@@ -45,6 +46,8 @@ pub struct Options {
     pub runtime: Arc<dyn Runtime>,
     /// Addresses of pods.
     pub network: Arc<dyn PodNetwork>,
+    /// What must be in force before a pod's first packet.
+    pub guard: Arc<dyn PodGuard>,
     /// Events.
     pub recorder: Recorder,
     /// Where pods' files lie.
@@ -91,6 +94,7 @@ impl Options {
             cluster,
             runtime,
             network,
+            guard: Arc::new(Guards::default()),
             recorder,
             data,
             logs: None,
@@ -200,6 +204,7 @@ fn context(options: &Options) -> Context {
         runtime: options.runtime.clone(),
         runtime_name: "containerd".to_owned(),
         network: options.network.clone(),
+        guard: options.guard.clone(),
         host_network: HostNetwork::new(description.addresses.clone()),
         mounts: options.mounts.clone(),
         recorder: options.recorder.clone(),

@@ -5,6 +5,7 @@
 
 mod native;
 mod nodes;
+mod policies;
 mod sockets;
 mod world;
 

@@ -113,7 +113,8 @@ impl<P: Plugin + Send> Network for Native<P> {
     }
 }
 
-fn error(error: gantry_sdk::Error) -> Error {
+/// As the host has it.
+pub fn error(error: gantry_sdk::Error) -> Error {
     let code = match error.code {
         gantry_sdk::ErrorCode::Exhausted => ErrorCode::Exhausted,
         gantry_sdk::ErrorCode::Invalid => ErrorCode::Invalid,
@@ -154,7 +155,8 @@ fn flow(flow: sdk::Flow) -> Flow {
     Flow { protocol: flow.protocol, address: flow.address, port: flow.port, backend: flow.backend }
 }
 
-fn operation(operation: sdk::Operation) -> Operation {
+/// As the host has it.
+pub fn operation(operation: sdk::Operation) -> Operation {
     use sdk::Operation as Sdk;
     match operation {
         Sdk::EnsureBridge(b) => {

@@ -5,6 +5,7 @@ mod controller;
 mod described;
 mod load_balancer;
 mod network;
+mod network_policy;
 mod pool;
 mod scheduler;
 mod sink;
@@ -14,6 +15,7 @@ pub(crate) use admission::AdmissionPool;
 pub(crate) use controller::ControllerPool;
 pub(crate) use load_balancer::LoadBalancerInstance;
 pub(crate) use network::NetworkInstance;
+pub(crate) use network_policy::NetworkPolicyInstance;
 pub(crate) use scheduler::SchedulerInstance;
 pub(crate) use sink::SinkInstance;
 

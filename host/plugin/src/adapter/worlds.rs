@@ -3,7 +3,7 @@
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::bindings::{admission, controller, load_balancer, network, scheduler, sink};
+use crate::bindings::{admission, controller, load_balancer, network, network_policy, scheduler, sink};
 use crate::host::Host;
 
 macro_rules! world {
@@ -49,6 +49,10 @@ world!(
 world!(
     /// `load-balancer-plugin`
     LoadBalancer, load_balancer::LoadBalancerPluginPre<Host>, load_balancer::LoadBalancerPlugin
+);
+world!(
+    /// `network-policy-plugin`
+    NetworkPolicy, network_policy::NetworkPolicyPluginPre<Host>, network_policy::NetworkPolicyPlugin
 );
 world!(
     /// `sink-plugin`

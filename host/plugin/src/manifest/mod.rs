@@ -28,13 +28,22 @@ pub enum Family {
     LoadBalancer,
     /// `wit/network.wit`
     Network,
+    /// `wit/network-policy.wit`
+    NetworkPolicy,
     /// `wit/sink.wit`
     Sink,
 }
 
 impl Family {
-    const ALL: [Self; 6] =
-        [Self::Admission, Self::Controller, Self::Scheduler, Self::LoadBalancer, Self::Network, Self::Sink];
+    const ALL: [Self; 7] = [
+        Self::Admission,
+        Self::Controller,
+        Self::Scheduler,
+        Self::LoadBalancer,
+        Self::Network,
+        Self::NetworkPolicy,
+        Self::Sink,
+    ];
 
     /// The word in manifests, which is the interface's name too.
     pub fn name(self) -> &'static str {
@@ -44,6 +53,7 @@ impl Family {
             Self::Scheduler => "scheduler",
             Self::LoadBalancer => "load-balancer",
             Self::Network => "network",
+            Self::NetworkPolicy => "network-policy",
             Self::Sink => "sink",
         }
     }

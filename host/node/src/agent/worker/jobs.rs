@@ -60,9 +60,10 @@ impl Worker {
     fn prepare(&mut self) {
         self.busy.preparing = true;
         let (context, desired, give_up) = (self.context.clone(), self.desired.clone(), self.give_up.clone());
+        let runs = self.instances.iter().any(Instance::is_running);
         self.jobs.spawn(async move {
             let given_up = || PrepareError::Files(std::io::Error::other("the pod is to end"));
-            let prepared = give_up.run_until_cancelled(prepare::prepare(&context, &desired)).await;
+            let prepared = give_up.run_until_cancelled(prepare::prepare(&context, &desired, runs)).await;
             Done::Prepared(prepared.unwrap_or_else(|| Err(given_up())))
         });
     }

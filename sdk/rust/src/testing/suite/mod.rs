@@ -6,6 +6,7 @@ mod admission;
 mod controller;
 mod load_balancer;
 mod network;
+mod network_policy;
 mod scheduler;
 mod sink;
 
@@ -15,6 +16,7 @@ pub use admission::admission;
 pub use controller::controller;
 pub use load_balancer::load_balancer;
 pub use network::{network, node};
+pub use network_policy::network_policy;
 pub use scheduler::{history, scheduler};
 pub use sink::sink;
 
