@@ -30,6 +30,7 @@ fn services() -> Result<()> {
         datagrams_find_another_backend,
         endpoints_by_hand,
         what_cannot_be_is_refused,
+        a_replacement_keeps_what_was_given,
         kubectl_makes_every_type,
     ])
 }
@@ -312,12 +313,48 @@ fn what_cannot_be_is_refused(case: &Case) -> Result<()> {
         ensure!(!case.is_gone("ipaddress 10.96.0.77")?, "it is not taken");
         Ok(())
     })?;
-    case.apply(&service("second", json!({"clusterIP": "10.96.0.77", "ports": [{"port": 80}]})))?;
-    let said = case.until_event("second", "ClusterIPTaken")?;
-    ensure!(said.contains("/first"), "{said}");
-    ensure!(case.is_gone("frontend service-second")?);
+    let said = case.refused(&service("second", json!({"clusterIP": "10.96.0.77", "ports": [{"port": 80}]})))?;
+    ensure!(said.contains("spec.clusterIPs: Invalid value") && said.contains("already allocated"), "{said}");
     let said = case.fail("patch service first --type merge -p {\"spec\":{\"clusterIP\":\"10.96.0.78\"}}")?;
     ensure!(said.contains("field is immutable"), "{said}");
+    Ok(())
+}
+
+/// `kubectl replace` with the manifests that the Services were made from.
+fn a_replacement_keeps_what_was_given(case: &Case) -> Result<()> {
+    let two = json!([{"name": "a", "port": 80}, {"name": "b", "port": 81}]);
+    let manifests = [
+        service("open", json!({"type": "NodePort", "ports": two})),
+        service("headless", json!({"clusterIP": "None", "ports": two})),
+    ];
+    for manifest in &manifests {
+        case.apply(manifest)?;
+    }
+    let given = case.until("node ports", || {
+        let open = case.get("service open")?;
+        ensure!(number(&open, "/spec/ports/1/nodePort") != 0, "{open}");
+        Ok(open)
+    })?;
+    let turned = json!([{"name": "b", "port": 81}, {"name": "a", "port": 80}]);
+    let bare = [with(manifests[0].clone(), "/spec/ports", turned), service("headless", json!({"ports": two}))];
+    for kubectl in case.kubectl.extremes() {
+        for manifest in &bare {
+            kubectl.succeed(&["replace", "-f", "-"], &manifest.to_string())?;
+        }
+        let now = case.get("service open")?;
+        for (pointer, before) in [
+            ("/spec/clusterIP", "/spec/clusterIP"),
+            ("/spec/ports/0/nodePort", "/spec/ports/1/nodePort"),
+            ("/spec/ports/1/nodePort", "/spec/ports/0/nodePort"),
+        ] {
+            ensure!(at(&now, pointer) == at(&given, before), "{now}\nwas {given}");
+        }
+        ensure!(text(&case.get("service headless")?, "/spec/clusterIP") == "None");
+    }
+    let taken = number(&given, "/spec/ports/0/nodePort");
+    let thief = json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": taken}]});
+    let said = case.refused(&service("thief", thief))?;
+    ensure!(said.contains("spec.ports[0].nodePort") && said.contains("provided port is already allocated"), "{said}");
     Ok(())
 }
 

@@ -130,7 +130,7 @@ resource!(Service, "", "v1", "Service");
 impl Service {
     /// Only a name for something outside.
     pub fn is_name(&self) -> bool {
-        self.spec.kind == "ExternalName"
+        self.spec.is_name()
     }
 
     /// Without a virtual address because the user wants none.
@@ -149,7 +149,19 @@ impl Service {
 
     /// Whether traffic may come from outside the cluster.
     pub fn is_external(&self) -> bool {
-        matches!(self.spec.kind.as_str(), "NodePort" | "LoadBalancer") || !self.spec.external_ips.is_empty()
+        self.spec.may_have_node_ports() || !self.spec.external_ips.is_empty()
+    }
+}
+
+impl Spec {
+    /// Only a name for something outside.
+    pub fn is_name(&self) -> bool {
+        self.kind == "ExternalName"
+    }
+
+    /// Whether its type is one that leads from nodes to it.
+    pub fn may_have_node_ports(&self) -> bool {
+        matches!(self.kind.as_str(), "NodePort" | "LoadBalancer")
     }
 }
 

@@ -1,12 +1,15 @@
 //! What a write of a Service must keep to beyond the schema. The host answers 422 with every cause, before anything is
-//! stored. What only shows when it is tried (an address that somebody has) is told by an Event and a condition.
+//! stored. Before that an update is completed with what the Service was given and the writer left out.
 //!
 //! An update that leaves `spec` alone is let through: what was stored before a rule existed can still be labelled.
+
+mod kept;
+mod taken;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use gantry_sdk::admission::{Cause, Request, Rule, Verdict};
+use gantry_sdk::admission::{Cause, Operation, Request, Rule, Verdict};
 use gantry_sdk::{Admission, Config, Result, Value, json};
 use serde::Deserialize;
 
@@ -33,12 +36,19 @@ impl Admission for Review {
     }
 
     fn rules(&self) -> Vec<Rule> {
-        vec![Rule::of::<Service>()]
+        vec![Rule::of::<Service>().operations([Operation::Update]).mutating(), Rule::of::<Service>()]
     }
 
     fn review(&mut self, request: &Request) -> Result<Verdict> {
         let Object { spec } = request.object()?;
         let before = request.before::<Object>()?.map(|old| old.spec);
+        if request.may_change {
+            let Some(before) = before else { return Ok(Verdict::allow()) };
+            let asked: Value = request.object()?;
+            let mut wanted = asked.clone();
+            kept::fill_in(&before, &spec, &mut wanted);
+            return Ok(Verdict::change(&asked, &wanted));
+        }
         if before.as_ref() == Some(&spec) {
             return Ok(Verdict::allow());
         }
@@ -49,6 +59,7 @@ impl Admission for Review {
         }
         ports(&self.options, &spec, before.as_ref(), &mut causes);
         addresses(&self.options, &spec, &mut causes);
+        taken::check(request, &spec, before.as_ref(), &mut causes)?;
         Ok(Verdict::invalid(causes))
     }
 }
@@ -64,7 +75,7 @@ fn named(spec: &Spec, causes: &mut Vec<Cause>) {
 
 fn addressed(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut Vec<Cause>) {
     let headless = spec.cluster_ip == "None";
-    if headless && matches!(spec.kind.as_str(), "NodePort" | "LoadBalancer") {
+    if headless && spec.may_have_node_ports() {
         let detail = format!("may not be set to \"None\" for {} services", spec.kind);
         causes.push(Cause::invalid("spec.clusterIP", &json!("None"), detail));
     }
@@ -124,7 +135,7 @@ fn ports(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut Vec
 }
 
 fn node_port(options: &Options, spec: &Spec, port: &Port, field: String, causes: &mut Vec<Cause>) {
-    if !matches!(spec.kind.as_str(), "NodePort" | "LoadBalancer") {
+    if !spec.may_have_node_ports() {
         causes.push(Cause::forbidden(field, "may not be used when `type` is 'ClusterIP'"));
     } else if !options.node_ports.contains(&port.node_port) {
         let (first, last) = (options.node_ports.start(), options.node_ports.end());
@@ -165,8 +176,8 @@ fn duplicate(field: String, value: &Value) -> Cause {
 mod tests {
     use super::*;
     use gantry_sdk::admission::Decision;
-    use gantry_sdk::merge;
     use gantry_sdk::testing::{Host, suite};
+    use gantry_sdk::{merge, serde_json};
 
     fn service(change: &Value) -> Value {
         let mut service = json!({
@@ -178,6 +189,7 @@ mod tests {
     }
 
     fn fields(request: &Request) -> Vec<String> {
+        let _host = Host::new();
         match Review::default().review(request).unwrap().decision {
             Decision::Allow => Vec::new(),
             Decision::Deny(denial) => denial.causes.into_iter().map(|cause| cause.field).collect(),
@@ -236,6 +248,28 @@ mod tests {
         ] {
             assert_eq!(fields(&Request::update(old, &service(&change))), want, "{change}");
         }
+    }
+
+    #[test]
+    fn a_replacement_keeps_what_was_given() {
+        let old = service(
+            &json!({"type": "NodePort", "clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"], "ports": [{"port": 80, "nodePort": 30080}]}),
+        );
+        let new = service(&json!({"type": "NodePort"}));
+        let request = Request::update(&old, &new).changeable();
+        let Decision::Change(patch) = Review::default().review(&request).unwrap().decision else { panic!("no change") };
+        let patch: Value = serde_json::from_slice(&patch).unwrap();
+        let ports = json!([{"port": 80, "protocol": "TCP", "nodePort": 30080}]);
+        assert_eq!(
+            patch,
+            json!([
+                {"op": "add", "path": "/spec/clusterIP", "value": "10.96.0.9"},
+                {"op": "add", "path": "/spec/clusterIPs", "value": ["10.96.0.9"]},
+                {"op": "replace", "path": "/spec/ports", "value": ports},
+            ])
+        );
+        let request = Request::update(&old, &old).changeable();
+        assert_eq!(Review::default().review(&request).unwrap(), Verdict::allow());
     }
 
     #[test]
