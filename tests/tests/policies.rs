@@ -187,7 +187,7 @@ fn nothing_starts_unguarded() -> Result<()> {
     let mut suite = Suite::start_with("unguarded", |options| {
         let text = fs::read_to_string(&options.bundle)?;
         let (head, entry) = text.split_once("name = \"network-policy\"").context("the plugin is not in the bundle")?;
-        let review = "[{ group = \"networking.k8s.io\", kind = \"NetworkPolicy\", verbs = [\"review\"] }]";
+        let review = "[{ group = \"networking.k8s.io\", kind = \"NetworkPolicy\", verbs = [\"review\", \"mutate\"] }]";
         let grants = format!("grants = {{ plans = [\"network\"], objects = {review} }}");
         let entry = entry.replacen("grants = \"asked\"", &grants, 1);
         whole = Some(std::mem::replace(&mut options.bundle, options.data.join("bundle.toml")));
