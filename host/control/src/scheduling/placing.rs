@@ -37,6 +37,7 @@ impl Service {
             return Some(until - begun);
         }
         self.unhold(begun);
+        self.stale |= self.refused.wait(begun) == Some(Duration::ZERO);
         match self.place().await {
             Ok(()) => {
                 (self.failures, self.quiet) = (0, None);
@@ -47,7 +48,7 @@ impl Service {
                 let now = Instant::now();
                 let rest = self.rest.map(|until| until.saturating_duration_since(now));
                 let more = (self.queue.has_ready() && self.binder.has_room()).then_some(rest.unwrap_or_default());
-                more.into_iter().chain(self.held.wait(now)).min()
+                more.into_iter().chain(self.held.wait(now)).chain(self.refused.wait(now)).min()
             }
             Err(Trouble { policy, message, .. }) => {
                 tracing::warn!(policy, message, "a placement policy gives no answer");
@@ -99,7 +100,7 @@ impl Service {
         if self.stale {
             self.deltas.clear();
             if self.failures >= SIFT_AFTER || !self.refused.is_empty() {
-                self.refused = self.policies.sift(&self.all_nodes(), &self.all_classes()).await?;
+                self.refused = self.refused.then(self.policies.sift(&self.all_nodes(), &self.all_classes()).await?);
             }
             let everything = self.everything();
             let dependencies = self.policies.reset(&everything).await?;
@@ -119,7 +120,7 @@ impl Service {
 
     fn everything(&self) -> Vec<Delta> {
         let mut all = self.all_nodes();
-        let known = |class: &ClassId| !self.refused.contains(*class);
+        let known = |class: &ClassId| !self.refused.untold(*class);
         all.extend(self.all_classes().into_iter().filter(|class| known(&class.id)).map(Delta::ClassSet));
         for node in self.nodes.all() {
             let on = self.tally.on(&node.name).filter(|(class, _)| known(class));
@@ -157,7 +158,7 @@ impl Service {
 
     /// Asks for the verdicts of a class that are not known.
     async fn refresh(&mut self, class: ClassId) -> Result<(), Trouble> {
-        if self.refused.contains(class) {
+        if self.refused.why(class).is_some() {
             return Ok(());
         }
         let nodes = match self.verdicts.stale(class, &self.nodes) {

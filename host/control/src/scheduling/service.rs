@@ -101,7 +101,7 @@ pub(super) struct Service {
     pub(super) queue: Queue,
     /// Pods whose binding was refused.
     pub(super) held: Held,
-    /// Classes that policies have not been told of, since one does not take them.
+    /// Classes with which a policy can't do.
     pub(super) refused: Refused,
     /// What codes of policies mean, as far as they were asked.
     pub(super) reasons: HashMap<(usize, u16), Vec<String>>,
@@ -122,10 +122,9 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// What seems not to have changed is looked at again; classes that were left out, too.
+    /// What seems not to have changed is looked at again.
     fn sweep(&mut self) {
         self.freed = true;
-        self.stale |= !self.refused.is_empty();
     }
 
     fn see_nodes(&mut self, seen: Seen) {
@@ -158,7 +157,7 @@ impl Service {
         self.freed = true;
         if known.is_none() {
             // Pods may have been seen on it before it was.
-            let known = self.tally.on(name).filter(|(class, _)| !self.refused.contains(*class));
+            let known = self.tally.on(name).filter(|(class, _)| !self.refused.untold(*class));
             self.deltas.extend(known.map(|(class, count)| assign(id, class, count)));
         }
         if before != self.domains_of(id) {
@@ -275,7 +274,7 @@ impl Service {
         let Some(name) = place.node() else { return };
         self.tally.add(name, class, count);
         if let Some(node) = self.nodes.id(name) {
-            if !self.refused.contains(class) {
+            if !self.refused.untold(class) {
                 self.deltas.push(assign(node, class, count));
             }
             self.verdicts.touch(node);

@@ -25,6 +25,8 @@ pub struct Script {
     pub nonsense: u32,
     /// Classes that ask for so many thousandths of a core are refused, with everything told together with them.
     pub unreadable: Option<u64>,
+    /// Questions about classes that ask for so many fault.
+    pub deadly: Option<u64>,
     pub resets: u32,
     pub evaluated: usize,
     /// Questions about more than this many nodes are counted here.
@@ -161,6 +163,10 @@ impl Scheduler for Fit {
         let mut script = self.script.lock().unwrap();
         if script.faults > 0 {
             script.faults -= 1;
+            self.alive = false;
+            return Err(fault(Finding::Deadline(1)));
+        }
+        if questions.iter().any(|question| self.classes.get(&question.class).copied() == script.deadly) {
             self.alive = false;
             return Err(fault(Finding::Deadline(1)));
         }

@@ -174,6 +174,21 @@ async fn a_policy_in_trouble_is_made_anew_and_told_everything() {
 }
 
 #[tokio::test]
+async fn a_class_at_which_a_policy_faults_stops_no_other() {
+    let world = World::new().await;
+    world.node("n1", "1", "10").await;
+    let (_loop, script) = fit(&world);
+    script.lock().unwrap().deadly = Some(300);
+    world.pod("bad", "300m").await;
+    world.pod("good", "200m").await;
+    world.until("the other class goes on", |w| w.home("good") == "n1").await;
+    let why = |w: &World| w.refusal("bad").starts_with("scheduler plugin fit gives no answer about this pod: ");
+    world.until("its pod is told", why).await;
+    script.lock().unwrap().deadly = None;
+    world.until("it is tried again", |w| w.home("bad") == "n1").await;
+}
+
+#[tokio::test]
 async fn a_class_that_a_policy_refuses_stops_no_other() {
     let world = World::new().await;
     world.node("n1", "1", "10").await;
@@ -190,10 +205,8 @@ async fn a_class_that_a_policy_refuses_stops_no_other() {
     let why = "scheduler plugin fit does not take this pod: the class can't be read";
     world.until("its pod is told", |w| w.refusal("bad") == why).await;
     world.until("an Event says so", |w| w.told("bad", "FailedScheduling").contains(&why.to_owned())).await;
-    let resets = script.lock().unwrap().resets;
     world.pod("later", "400m").await;
     world.until("new classes are placed", |w| w.home("later") == "n1").await;
-    assert_eq!(script.lock().unwrap().resets, resets, "what is left out costs nothing");
     // Its number may be another class's: the policies of this test do not bear a lie about it.
     world.delete("pods", "a", "bad").await;
     world.pod("last", "250m").await;
@@ -213,8 +226,8 @@ async fn events_do_not_hurry_a_policy_that_fails() {
         world.pod(&format!("p{n}"), "100m").await;
     }
     world.until("they are told", |w| !w.refusal("p0").is_empty()).await;
-    // It waits 50 ms, then 100 ms, and so on.
-    let most = 2 + 2 * (begun.elapsed().as_millis() as u32 / 50).ilog2();
+    // It waits 50 ms, then 100 ms, and so on; some are of the search for the class that it does not take.
+    let most = 5 + 2 * (begun.elapsed().as_millis() as u32 / 50).ilog2();
     let resets = script.lock().unwrap().resets;
     assert!(resets <= most, "{resets} resets, {most} at most");
     script.lock().unwrap().faults = 0;
