@@ -79,7 +79,7 @@ impl Control {
         let plugins = loaded.with_context(|| format!("bundle {}", settings.bundle.display()))?;
         plugins.declare(&[], &objects)?;
         definitions::load(&objects);
-        let ranges = give_ranges(&mut loops, &bundle, &settings, &objects, &recorder)?;
+        let ranges = give_ranges(&mut loops, &plugins.loaded, &settings, &objects, &recorder)?;
         let running = Some(Running::start(&bundle, plugins, &objects, &recorder, &ranges));
         start_loops(&mut loops, &objects, &recorder, settings.node_grace);
         let opened = identity::Opened::default();
@@ -145,21 +145,17 @@ impl Control {
     }
 }
 
-/// Starts giving ranges to nodes. What is for Services is what the bundle's plugins are told in the option of that name
-/// when the host starts.
+/// Starts giving ranges to nodes. What the plugins give out themselves is no pod's.
 fn give_ranges(
     loops: &mut JoinSet<()>,
-    bundle: &Bundle,
+    plugins: &[Arc<Loaded>],
     settings: &Settings,
     objects: &Objects,
     recorder: &Recorder,
 ) -> Result<Ranges> {
     let mut options = settings.ranges.clone();
-    for entry in &bundle.plugins {
-        let one = entry.config.get("service-range").into_iter();
-        let all = entry.config.get("service-ranges").and_then(|ranges| ranges.as_array()).into_iter().flatten();
-        options.reserved.extend(one.chain(all).filter_map(|range| range.as_str()?.parse::<IpNet>().ok()));
-    }
+    let theirs = plugins.iter().flat_map(|plugin| plugin.ranges());
+    options.reserved.extend(theirs.filter_map(|range| range.parse::<IpNet>().ok()));
     let ranges = Ranges::new(&options, objects)?;
     loops.spawn(ranges::run(objects.clone(), recorder.clone(), ranges.clone()));
     Ok(ranges)

@@ -10,6 +10,7 @@ mod locks;
 pub mod logs;
 pub mod network;
 pub mod node;
+mod pauses;
 pub mod policy;
 pub mod records;
 pub mod runtime;

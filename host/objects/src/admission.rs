@@ -134,7 +134,29 @@ pub trait Reviewer: Send + Sync + 'static {
 impl Verdict {
     /// Yes, without a word.
     pub fn allow() -> Self {
-        Self { decision: Decision::Allow, warnings: Vec::new() }
+        Decision::Allow.into()
+    }
+
+    /// No. `causes` may be empty.
+    pub fn deny(reason: Reason, message: impl Into<String>, causes: Vec<Cause>) -> Self {
+        Decision::Deny(Denial { reason, message: message.into(), causes }).into()
+    }
+}
+
+impl From<Decision> for Verdict {
+    fn from(decision: Decision) -> Self {
+        Self { decision, warnings: Vec::new() }
+    }
+}
+
+impl Request {
+    /// The stored object and the one that is to be; `null` for one that is not there.
+    pub fn objects(&self) -> Result<(Value, Value), Down> {
+        let object = |bytes: &Option<Bytes>| match bytes {
+            Some(bytes) => serde_json::from_slice(bytes).map_err(|error| Down::Fault(error.to_string())),
+            None => Ok(Value::Null),
+        };
+        Ok((object(&self.old)?, object(&self.new)?))
     }
 }
 

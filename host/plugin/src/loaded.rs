@@ -135,6 +135,15 @@ impl Loaded {
         &self.entry
     }
 
+    /// The address ranges that it gives out of: the values of the options that its manifest names as such.
+    pub fn ranges(&self) -> impl Iterator<Item = &str> {
+        let values = self.manifest.range_options.iter().filter_map(|option| self.entry.config.get(option));
+        values.flat_map(|value| match value {
+            serde_json::Value::Array(all) => all.iter().filter_map(|one| one.as_str()).collect(),
+            one => one.as_str().into_iter().collect::<Vec<_>>(),
+        })
+    }
+
     /// What it may do.
     pub fn grants(&self) -> &Effective {
         &self.plugin.grants

@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use gantry_model::status::{Cause, Reason};
-use gantry_objects::admission::{Decision, Denial, Down, Operation, Request, Reviewer, Rule, Verdict};
+use gantry_objects::admission::{Down, Operation, Request, Reviewer, Rule, Verdict};
 use ipnet::IpNet;
 use serde_json::Value;
 
@@ -69,11 +68,7 @@ impl Reviewer for Review {
     }
 
     async fn review(&self, request: Request) -> Result<Verdict, Down> {
-        let object = |bytes: &Option<Bytes>| match bytes {
-            Some(bytes) => serde_json::from_slice(bytes).map_err(|error| Down::Fault(error.to_string())),
-            None => Ok(Value::Null),
-        };
-        let (old, new): (Value, Value) = (object(&request.old)?, object(&request.new)?);
+        let (old, new) = request.objects()?;
         if texts(&new).is_empty() || texts(&old) == texts(&new) || request.dry_run {
             return Ok(Verdict::allow());
         }
@@ -81,14 +76,7 @@ impl Reviewer for Review {
         let ours = request.user.name == HOST && self.ranges.has(&request.name, &texts(&new));
         Ok(match self.judge(&request.name, &new, ours) {
             Ok(()) => Verdict::allow(),
-            Err(cause) => Verdict {
-                decision: Decision::Deny(Denial {
-                    reason: Reason::Invalid,
-                    message: cause.message.clone(),
-                    causes: vec![cause],
-                }),
-                warnings: Vec::new(),
-            },
+            Err(cause) => Verdict::deny(Reason::Invalid, cause.message.clone(), vec![cause]),
         })
     }
 }

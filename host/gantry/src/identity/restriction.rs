@@ -3,11 +3,10 @@
 //! Kubernetes' rules: <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction>.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use gantry_api::NODES;
 use gantry_model::status::Reason;
 use gantry_objects::User;
-use gantry_objects::admission::{Decision, Denial, Down, Operation, Request, Reviewer, Rule, Verdict};
+use gantry_objects::admission::{Decision, Down, Operation, Request, Reviewer, Rule, Verdict};
 use serde_json::{Map, Value, json};
 
 use super::NODE_USER;
@@ -64,14 +63,10 @@ impl Reviewer for Restriction {
     }
 
     async fn review(&self, request: Request) -> Result<Verdict, Down> {
-        let object = |bytes: &Option<Bytes>| match bytes {
-            Some(bytes) => serde_json::from_slice(bytes).map_err(|error| Down::Fault(error.to_string())),
-            None => Ok(Value::Null),
-        };
-        let (old, new) = (object(&request.old)?, object(&request.new)?);
+        let (old, new) = request.objects()?;
         let judged = match request.kind.as_str() {
             "CertificateSigningRequest" if request.operation == Operation::Create => {
-                return Ok(Verdict { decision: Decision::Change(requester(&request.user)), warnings: Vec::new() });
+                return Ok(Decision::Change(requester(&request.user)).into());
             }
             "CertificateSigningRequest" if old.get("spec") != new.get("spec") => {
                 Err("the spec of a request for a certificate does not change".to_owned())
@@ -83,13 +78,8 @@ impl Reviewer for Restriction {
             },
             _ => Ok(()),
         };
-        Ok(judged.map_or_else(denied, |()| Verdict::allow()))
+        Ok(judged.map_or_else(|why| Verdict::deny(Reason::Forbidden, why, Vec::new()), |()| Verdict::allow()))
     }
-}
-
-fn denied(message: String) -> Verdict {
-    let denial = Denial { reason: Reason::Forbidden, message, causes: Vec::new() };
-    Verdict { decision: Decision::Deny(denial), warnings: Vec::new() }
 }
 
 /// The node whose agent this is.

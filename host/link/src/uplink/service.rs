@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use gantry_api::Streams;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
@@ -15,9 +16,14 @@ use super::session;
 use crate::wire::order::What;
 use crate::wire::{Hello, Order};
 
-/// Between tries, growing; each is cut by a random part of up to half.
-const FIRST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(10);
+/// The longest pause between tries, without its random part: a node is back soon after its server.
+const LONGEST: Duration = Duration::from_secs(5);
+/// All pauses. They double, and the random part is up to as long again.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(125))
+    .with_max_delay(LONGEST)
+    .without_max_times()
+    .with_jitter();
 
 /// What an uplink is made of.
 pub struct Options {
@@ -79,7 +85,7 @@ struct Service {
 
 impl Service {
     async fn run(mut self) {
-        let mut pause = FIRST;
+        let mut pauses = PAUSES.build();
         loop {
             let before = *self.linked.borrow();
             match self.follow_orders().await {
@@ -87,10 +93,9 @@ impl Service {
                 Err(status) => tracing::warn!(error = said(&status), "not linked up with the server"),
             }
             if *self.linked.borrow() != before {
-                pause = FIRST;
+                pauses = PAUSES.build();
             }
-            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
-            pause = (pause * 2).min(LONGEST);
+            tokio::time::sleep(pauses.next().unwrap_or(LONGEST)).await;
         }
     }
 

@@ -2,21 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use gantry_plugin::family::Error as Refusal;
 use gantry_plugin::family::load_balancer::NodeInfo;
-use gantry_plugin::{Effective, Fault, LoadBalancer};
+use gantry_plugin::{Effective, LoadBalancer};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use tracing::{debug, info, warn};
+use tokio::time::Instant;
+use tracing::{info, warn};
 
 use super::table::Table;
-use crate::cluster::{Cluster, PodEvent, PodFeed};
-use crate::network::{Executor, NetError, Permits};
+use crate::cluster::{Cluster, PodEvent, Steady};
+use crate::network::{Granted, Permits, PlanError};
+use crate::pauses::Pauses;
 
-/// Between attempts, growing.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 /// Batches of changes that wait while a plan is being applied. Whoever brings more waits too.
 const WAITING: usize = 64;
 
@@ -60,42 +58,19 @@ enum Seen {
     Slices(Vec<PodEvent>),
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    /// The plugin is at fault.
-    #[error("{0}")]
-    Fault(#[from] Fault),
-    /// The plugin refuses.
-    #[error("{0}")]
-    Refused(String),
-    /// Its plan can't be applied.
-    #[error("{0}")]
-    Plan(#[from] NetError),
-    /// The node can't be reached.
-    #[error("netlink: {0}")]
-    Netlink(#[from] std::io::Error),
-}
-
-impl From<Refusal> for Error {
-    fn from(error: Refusal) -> Self {
-        Error::Refused(error.message)
-    }
-}
-
 async fn run(options: Options) {
     let (tell, mut seen) = mpsc::channel(WAITING);
     let mut feeds = JoinSet::new();
     let frontends = options.cluster.follow("gantry.dev", "v1alpha1", "frontends");
     let slices = options.cluster.follow("discovery.k8s.io", "v1", "endpointslices");
-    feeds.spawn(feed(frontends, tell.clone(), Seen::Frontends));
-    feeds.spawn(feed(slices, tell, Seen::Slices));
-    let permits = Permits::new(&options.plugin_name, &options.grants);
+    feeds.spawn(Steady::new("frontends", frontends).tell(tell.clone(), Seen::Frontends));
+    feeds.spawn(Steady::new("endpointslices", slices).tell(tell, Seen::Slices));
     let mut worker = Worker {
         table: Table::new(&options.node.name),
+        permits: Arc::new(Permits::new(&options.plugin_name, &options.grants)),
         plugin: options.plugin,
         name: options.plugin_name,
         node: options.node,
-        permits,
         node_netns: options.node_netns,
     };
     // Before both are known, everything would be less than there is.
@@ -108,38 +83,13 @@ async fn run(options: Options) {
         }
         worker.take(next);
     }
-    let mut pause = BACKOFF.0;
+    let mut pauses = Pauses::of_work();
     loop {
-        let before = tokio::time::Instant::now();
-        match worker.serve(&mut seen).await {
-            Ok(()) => return,
-            Err(error) => warn!(plugin = worker.name, %error, "load balancing starts anew; what was applied stays"),
-        }
-        if before.elapsed() > BACKOFF.1 {
-            pause = BACKOFF.0;
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(BACKOFF.1);
-    }
-}
-
-/// Hands over what a feed brings, for ever. A snapshot comes first, and again after an error.
-async fn feed(mut feed: Box<dyn PodFeed>, tell: mpsc::Sender<Seen>, kind: fn(Vec<PodEvent>) -> Seen) {
-    let mut pause = BACKOFF.0;
-    loop {
-        match feed.next().await {
-            Ok(events) => {
-                pause = BACKOFF.0;
-                if tell.send(kind(events)).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                debug!(%error, "a feed of the load balancer broke off");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(BACKOFF.1);
-            }
-        }
+        let begun = Instant::now();
+        let Err(error) = worker.serve(&mut seen).await else { return };
+        warn!(plugin = worker.name, %error, "load balancing starts anew; what was applied stays");
+        pauses.worked(begun.elapsed());
+        pauses.wait().await;
     }
 }
 
@@ -148,7 +98,7 @@ struct Worker {
     plugin: Box<dyn LoadBalancer>,
     name: String,
     node: NodeInfo,
-    permits: Permits,
+    permits: Arc<Permits>,
     node_netns: Option<PathBuf>,
 }
 
@@ -161,14 +111,12 @@ impl Worker {
     }
 
     /// A new instance, everything, then every change. Ends with an error, or when nothing comes any more.
-    async fn serve(&mut self, seen: &mut mpsc::Receiver<Seen>) -> Result<(), Error> {
-        let executor = Executor::open(self.node_netns.clone()).await?;
+    async fn serve(&mut self, seen: &mut mpsc::Receiver<Seen>) -> Result<(), PlanError> {
+        let node = Granted::open(self.node_netns.clone(), Arc::clone(&self.permits)).await?;
         let description = self.plugin.reset(self.node.clone()).await??;
         self.table.serve(description.classes);
-        let plan = self.plugin.node().await??;
-        self.permits.check(&plan)?;
-        executor.apply(&plan, None).await?;
-        self.sync(&executor, true).await?;
+        node.apply(&self.plugin.node().await??).await?;
+        self.sync(&node, true).await?;
         info!(plugin = self.name, "load balancing");
         while let Some(next) = seen.recv().await {
             self.take(next);
@@ -177,16 +125,14 @@ impl Worker {
                 self.take(next);
             }
             if self.table.is_dirty() {
-                self.sync(&executor, false).await?;
+                self.sync(&node, false).await?;
             }
         }
         Ok(())
     }
 
-    async fn sync(&mut self, executor: &Executor, full: bool) -> Result<(), Error> {
+    async fn sync(&mut self, node: &Granted, full: bool) -> Result<(), PlanError> {
         let deltas = self.table.take(full);
-        let plan = self.plugin.sync(full, &deltas).await??;
-        self.permits.check(&plan)?;
-        Ok(executor.apply(&plan, None).await?)
+        Ok(node.apply(&self.plugin.sync(full, &deltas).await??).await?)
     }
 }

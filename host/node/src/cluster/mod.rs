@@ -6,6 +6,7 @@ mod lease;
 mod local;
 pub mod recorder;
 pub mod remote;
+mod steady;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,6 +22,7 @@ use lease::{lease_object, lease_spec};
 pub use local::Local;
 pub use recorder::{Recorder, Severity};
 pub use remote::Remote;
+pub(crate) use steady::Steady;
 
 /// The address of one pod, for its whole life: a pod of the same name and another uid is another pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

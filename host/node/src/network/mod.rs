@@ -8,6 +8,7 @@ mod apply;
 mod clean;
 mod conntrack;
 mod driver;
+mod granted;
 mod grants;
 mod leases;
 mod links;
@@ -18,8 +19,8 @@ mod routes;
 mod tunnels;
 
 pub use absent::Absent;
-pub(crate) use apply::Executor;
 pub use clean::{Leavings, clean};
+pub(crate) use granted::{Granted, PlanError};
 pub(crate) use grants::Permits;
 pub use plugged::{NETNS_DIR, Options, Plugged};
 

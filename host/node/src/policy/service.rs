@@ -2,27 +2,27 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use gantry_plugin::family::KindRef;
 use gantry_plugin::family::network_policy::{NodeInfo, Pod};
-use gantry_plugin::family::{Error as Refusal, KindRef};
-use gantry_plugin::{Effective, Fault, NetworkPolicy};
+use gantry_plugin::{Effective, NetworkPolicy};
 use k8s_openapi::api::core::v1;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::PodGuard;
 use super::document;
 use super::meter::Meter;
 use super::table::Table;
-use crate::cluster::{PodEvent, PodFeed, PodRef};
-use crate::network::{Executor, NetError, Permits};
+use crate::cluster::{PodEvent, PodFeed, PodRef, Steady};
+use crate::network::{Granted, Permits, PlanError};
+use crate::pauses::Pauses;
 
-/// Between attempts, growing.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 /// Changes that wait while a plan is being applied. Whoever brings more waits too.
 const WAITING: usize = 64;
 /// How long a pod waits for its policies before it says so and tries again.
@@ -105,42 +105,21 @@ enum Seen {
 
 type Answer = oneshot::Sender<Result<(), String>>;
 
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    /// The plugin is at fault.
-    #[error("{0}")]
-    Fault(#[from] Fault),
-    /// The plugin refuses.
-    #[error("{0}")]
-    Refused(String),
-    /// Its plan can't be applied.
-    #[error("{0}")]
-    Plan(#[from] NetError),
-    /// The node can't be reached.
-    #[error("netlink: {0}")]
-    Netlink(#[from] std::io::Error),
-}
-
-impl From<Refusal> for Error {
-    fn from(error: Refusal) -> Self {
-        Error::Refused(error.message)
-    }
-}
-
 async fn run(options: Options, inbox: mpsc::Sender<Seen>, mut seen: mpsc::Receiver<Seen>) {
     let mut feeds = JoinSet::new();
-    feeds.spawn(feed(options.pods, inbox.clone(), Seen::Pods));
-    feeds.spawn(feed(options.namespaces, inbox.clone(), Seen::Namespaces));
+    feeds.spawn(Steady::new("pods", options.pods).tell(inbox.clone(), Seen::Pods));
+    feeds.spawn(Steady::new("namespaces", options.namespaces).tell(inbox.clone(), Seen::Namespaces));
     let mut kinds = Vec::new();
     for (number, (kind, policies)) in options.policies.into_iter().enumerate() {
-        feeds.spawn(feed(policies, inbox.clone(), move |events| Seen::Policies(number, events)));
+        let policies = Steady::new("network policies", policies);
+        feeds.spawn(policies.tell(inbox.clone(), move |events| Seen::Policies(number, events)));
         kinds.push(kind);
     }
     drop(inbox);
     let mut worker = Worker {
         missing: Missing { pods: true, namespaces: true, policies: vec![true; kinds.len()] },
         table: Table::new(&options.node.name, kinds),
-        permits: Permits::new(&options.plugin_name, &options.grants),
+        permits: Arc::new(Permits::new(&options.plugin_name, &options.grants)),
         meter: Meter::new(&options.plugin_name),
         plugin: options.plugin,
         name: options.plugin_name,
@@ -153,37 +132,14 @@ async fn run(options: Options, inbox: mpsc::Sender<Seen>, mut seen: mpsc::Receiv
         let Some(next) = seen.recv().await else { return };
         worker.take(next);
     }
-    let mut pause = BACKOFF.0;
+    let mut pauses = Pauses::of_work();
     loop {
-        let before = Instant::now();
+        let begun = Instant::now();
         let Err(error) = worker.serve(&mut seen).await else { return };
         warn!(plugin = worker.name, %error, "network policies start anew; what was applied stays");
         worker.meter.failed();
-        if before.elapsed() > BACKOFF.1 {
-            pause = BACKOFF.0;
-        }
-        worker.pause(pause, &error.to_string(), &mut seen).await;
-        pause = (pause * 2).min(BACKOFF.1);
-    }
-}
-
-/// Hands over what a feed brings, for ever. A snapshot comes first, and again after an error.
-async fn feed(mut feed: Box<dyn PodFeed>, tell: mpsc::Sender<Seen>, kind: impl Fn(Vec<PodEvent>) -> Seen) {
-    let mut pause = BACKOFF.0;
-    loop {
-        match feed.next().await {
-            Ok(events) => {
-                pause = BACKOFF.0;
-                if tell.send(kind(events)).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                debug!(%error, "a feed of network policies broke off");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(BACKOFF.1);
-            }
-        }
+        pauses.worked(begun.elapsed());
+        worker.pause(pauses.next(), &error.to_string(), &mut seen).await;
     }
 }
 
@@ -203,7 +159,7 @@ impl Missing {
 struct Worker {
     missing: Missing,
     table: Table,
-    permits: Permits,
+    permits: Arc<Permits>,
     meter: Meter,
     plugin: Box<dyn NetworkPolicy>,
     name: String,
@@ -237,13 +193,11 @@ impl Worker {
     }
 
     /// A new instance, everything, then every change. Ends with an error, or when nothing comes any more.
-    async fn serve(&mut self, seen: &mut mpsc::Receiver<Seen>) -> Result<(), Error> {
-        let executor = Executor::open(self.node_netns.clone()).await?;
+    async fn serve(&mut self, seen: &mut mpsc::Receiver<Seen>) -> Result<(), PlanError> {
+        let node = Granted::open(self.node_netns.clone(), Arc::clone(&self.permits)).await?;
         self.plugin.reset(self.node.clone()).await??;
-        let plan = self.plugin.node().await??;
-        self.permits.check(&plan)?;
-        executor.apply(&plan, None).await?;
-        self.sync(&executor, true).await?;
+        node.apply(&self.plugin.node().await??).await?;
+        self.sync(&node, true).await?;
         info!(plugin = self.name, "network policies are in force");
         while let Some(next) = seen.recv().await {
             self.take(next);
@@ -252,19 +206,18 @@ impl Worker {
                 self.take(next);
             }
             if self.table.is_dirty() {
-                self.sync(&executor, false).await?;
+                self.sync(&node, false).await?;
             }
             self.answer();
         }
         Ok(())
     }
 
-    async fn sync(&mut self, executor: &Executor, full: bool) -> Result<(), Error> {
+    async fn sync(&mut self, node: &Granted, full: bool) -> Result<(), PlanError> {
         let begun = Instant::now();
         let deltas = self.table.take(full);
         let plan = self.plugin.sync(full, &deltas).await??;
-        self.permits.check(&plan)?;
-        executor.apply(&plan, None).await?;
+        node.apply(&plan).await?;
         self.meter.applied(&plan, begun.elapsed());
         self.answer();
         Ok(())

@@ -18,14 +18,6 @@ impl NetworkInstance {
     pub(crate) fn new(recipe: Arc<Recipe<World>>) -> Self {
         Self { slot: Slot::new(recipe) }
     }
-
-    /// A plan changes a node, so the family of plans must be granted.
-    fn planned(&mut self, call: &'static str, mut plans: impl Iterator<Item = usize>) -> Call<()> {
-        if plans.all(|operations| operations == 0) || self.slot.plugin().grants.plan("network") {
-            return Ok(());
-        }
-        Err(self.slot.nonsense(call, "a plan, though the bundle does not grant plans of the family network".to_owned()))
-    }
 }
 
 #[async_trait]
@@ -54,7 +46,7 @@ impl Network for NetworkInstance {
         const NAME: &str = "network.node";
         let slot = &mut self.slot;
         let answer = call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_node(store))?;
-        self.planned(NAME, answer.iter().map(Vec::len))?;
+        slot.planned(NAME, answer.iter().map(Vec::len))?;
         Ok(answer)
     }
 
@@ -63,7 +55,7 @@ impl Network for NetworkInstance {
         let slot = &mut self.slot;
         let answer =
             call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_peers(store, full, &deltas))?;
-        self.planned(NAME, answer.iter().map(Vec::len))?;
+        slot.planned(NAME, answer.iter().map(Vec::len))?;
         Ok(answer)
     }
 
@@ -72,7 +64,7 @@ impl Network for NetworkInstance {
         let slot = &mut self.slot;
         let answer = call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_add(store, &sandboxes))?;
         lengths(answer.len(), sandboxes.len(), "attachments").map_err(|what| slot.nonsense(NAME, what))?;
-        self.planned(NAME, answer.iter().flatten().map(|a| a.plan.len()))?;
+        slot.planned(NAME, answer.iter().flatten().map(|a| a.plan.len()))?;
         Ok(answer)
     }
 
@@ -81,7 +73,7 @@ impl Network for NetworkInstance {
         let slot = &mut self.slot;
         let answer = call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_del(store, &sandboxes))?;
         lengths(answer.len(), sandboxes.len(), "detachments").map_err(|what| slot.nonsense(NAME, what))?;
-        self.planned(NAME, answer.iter().flatten().map(|d| d.plan.len()))?;
+        slot.planned(NAME, answer.iter().flatten().map(|d| d.plan.len()))?;
         Ok(answer)
     }
 
@@ -89,7 +81,7 @@ impl Network for NetworkInstance {
         const NAME: &str = "network.gc";
         let slot = &mut self.slot;
         let answer = call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_gc(store, &alive))?;
-        self.planned(NAME, answer.iter().map(|d| d.plan.len()))?;
+        slot.planned(NAME, answer.iter().map(|d| d.plan.len()))?;
         Ok(answer)
     }
 

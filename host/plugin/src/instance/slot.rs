@@ -157,6 +157,14 @@ impl<W: World> Slot<W> {
         plugin.health.fault(&plugin.health.site(call), std::time::Duration::ZERO, &fault);
         fault
     }
+
+    /// Plans change a node, so what gives any must be granted them. Takes how many operations each has.
+    pub(crate) fn planned(&mut self, call: &'static str, mut plans: impl Iterator<Item = usize>) -> Result<(), Fault> {
+        if plans.all(|operations| operations == 0) || self.plugin().grants.plan("network") {
+            return Ok(());
+        }
+        Err(self.nonsense(call, "a plan, though the bundle does not grant plans of the family network".to_owned()))
+    }
 }
 
 impl<W: World> Recipe<W> {

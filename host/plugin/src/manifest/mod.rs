@@ -78,6 +78,9 @@ pub struct Manifest {
     pub kinds: Vec<Kind>,
     /// What it asks for.
     pub asks: Grants,
+    /// Options whose values (a text or a list of texts) are address ranges in CIDR notation that the plugin gives out of:
+    /// no pod may get an address of them.
+    pub range_options: Vec<String>,
 }
 
 /// Why a component is no plugin of this host.
@@ -120,6 +123,8 @@ struct Document {
     kinds: Vec<kinds::Declared>,
     #[serde(default)]
     grants: Grants,
+    #[serde(default, rename = "range-options")]
+    range_options: Vec<String>,
 }
 
 impl Manifest {
@@ -172,6 +177,7 @@ impl Manifest {
             description: document.description,
             families,
             asks: document.grants,
+            range_options: document.range_options,
         })
     }
 }

@@ -5,7 +5,6 @@
 //! have to be turned into [`Record`](gantry_model::Record)s again.
 
 mod api;
-mod backoff;
 mod client;
 mod lines;
 mod pods;

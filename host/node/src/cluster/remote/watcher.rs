@@ -9,11 +9,14 @@ use gantry_model::{Record, Status};
 use http::Method;
 use serde_json::Value;
 
-use super::backoff::Backoff;
 use super::client::{Body, Client, Lane, Place};
 use super::lines::Lines;
 use super::record::record;
+use crate::pauses::Pauses;
 
+/// Between tries. Short enough that a node is back soon after its server; a thousand nodes then ask 150 times a second.
+const FIRST: Duration = Duration::from_millis(125);
+const LONGEST: Duration = Duration::from_secs(5);
 /// Objects in one page of a list.
 const PAGE: &str = "250";
 /// A watch is begun anew after about this long, at the latest: seconds.
@@ -61,7 +64,7 @@ pub struct Watcher {
     /// Everything up to here was told; `None`: a list comes next.
     from: Option<u64>,
     running: Option<Running>,
-    backoff: Backoff,
+    pauses: Pauses,
 }
 
 struct Running {
@@ -74,7 +77,7 @@ struct Running {
 impl Watcher {
     /// Nothing is asked before the first call of [`Watcher::next`].
     pub fn new(client: Client, target: Target) -> Self {
-        Self { client, target, from: None, running: None, backoff: Backoff::default() }
+        Self { client, target, from: None, running: None, pauses: Pauses::between(FIRST, LONGEST) }
     }
 
     /// The next thing; waits as long as it takes. Failures are logged and tried again with growing pauses. Nothing is
@@ -83,7 +86,7 @@ impl Watcher {
         loop {
             match self.step().await {
                 Ok(Some(step)) => {
-                    self.backoff.reset();
+                    self.pauses.reset();
                     return step;
                 }
                 Ok(None) => {}
@@ -96,7 +99,7 @@ impl Watcher {
                     } else {
                         tracing::warn!(plural, %error, "can't follow objects of the control plane");
                     }
-                    tokio::time::sleep(self.backoff.pause()).await;
+                    self.pauses.wait().await;
                 }
             }
         }

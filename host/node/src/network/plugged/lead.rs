@@ -3,43 +3,34 @@
 use std::sync::{Arc, PoisonError};
 
 use gantry_plugin::family::network::NodeInfo;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::{BACKOFF, Inner};
-use crate::cluster::PodFeed;
+use super::Inner;
+use crate::cluster::{PodFeed, Steady};
 use crate::network::NetError;
+use crate::pauses::Pauses;
 
-/// Keeps up with the other nodes, for ever. A snapshot comes first, and again after an error.
-pub(super) async fn watch(inner: Arc<Inner>, mut feed: Box<dyn PodFeed>) {
-    let mut pause = BACKOFF.0;
+/// Keeps up with the other nodes, for ever.
+pub(super) async fn watch(inner: Arc<Inner>, feed: Box<dyn PodFeed>) {
+    let mut feed = Steady::new("nodes", feed);
     loop {
-        match feed.next().await {
-            Ok(events) => {
-                pause = BACKOFF.0;
-                inner.peers.lock().unwrap_or_else(PoisonError::into_inner).take(events);
-                inner.moved.notify_one();
-            }
-            Err(error) => {
-                debug!(%error, "the feed of nodes broke off");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(BACKOFF.1);
-            }
-        }
+        let events = feed.next().await;
+        inner.peers.lock().unwrap_or_else(PoisonError::into_inner).take(events);
+        inner.moved.notify_one();
     }
 }
 
 /// Leads to the other nodes. What fails is done again as a whole, with growing pauses.
 pub(super) async fn lead(inner: Arc<Inner>) {
-    let mut pause = BACKOFF.0;
+    let mut pauses = Pauses::of_work();
     loop {
         inner.moved.notified().await;
         while let Err(error) = inner.reach().await {
             warn!(plugin = %inner.plugin, %error, "not every node can be reached; it will be tried again");
             inner.peers.lock().unwrap_or_else(PoisonError::into_inner).failed();
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(BACKOFF.1);
+            pauses.wait().await;
         }
-        pause = BACKOFF.0;
+        pauses.reset();
     }
 }
 

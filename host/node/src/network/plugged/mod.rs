@@ -29,13 +29,12 @@ use crate::network::leases::{Leases, Record, State};
 use crate::network::netns::Namespaces;
 use crate::network::peers::Peers;
 use crate::network::{NetError, NetStatus, PodNetwork, SandboxNet};
+use crate::pauses::Pauses;
 
 /// How many sandboxes are changed at once when many are.
 const AT_ONCE: usize = 8;
 /// How long an `attach` waits for somebody else's `detach` to free what it is to get.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between attempts to start up.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// What is needed to start.
 pub struct Options {
@@ -162,14 +161,13 @@ impl PodNetwork for Plugged {
 
 /// Starts up again, with growing pauses, whenever something went wrong that only that can mend.
 async fn supervise(inner: Arc<Inner>) {
-    let mut pause = BACKOFF.0;
+    let mut pauses = Pauses::of_work();
     loop {
         if inner.ready().is_ok() {
-            pause = BACKOFF.0;
+            pauses.reset();
             inner.wake.notified().await;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(BACKOFF.1);
+        pauses.wait().await;
         inner.try_start().await;
     }
 }

@@ -8,7 +8,7 @@ use gantry_model::record::Draft;
 use gantry_model::{Key, Record, Status};
 use gantry_plugin::family::network::Operation;
 use gantry_plugin::family::network_policy::Delta;
-use gantry_plugin::family::{ErrorCode, RetryHint};
+use gantry_plugin::family::{Error as Refusal, ErrorCode, RetryHint};
 use gantry_plugin::{Call, Grants};
 use serde_json::json;
 
