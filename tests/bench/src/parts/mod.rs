@@ -2,6 +2,7 @@
 
 mod api;
 mod counts;
+mod network;
 mod plugins;
 mod pods;
 mod scheduling;
@@ -10,7 +11,7 @@ mod start;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use crate::host::Built;
@@ -29,12 +30,15 @@ pub enum Part {
     Pods,
     /// What a call of a plugin costs.
     Plugins,
+    /// Pods' links beside CNI, and changes of Services.
+    Network,
     /// Instructions of hot paths, if there is valgrind.
     Counts,
 }
 
 /// In the order of the file.
-pub const TITLES: [&str; 6] = [start::TITLE, api::TITLE, scheduling::TITLE, pods::TITLE, plugins::TITLE, counts::TITLE];
+pub const TITLES: [&str; 7] =
+    [start::TITLE, api::TITLE, scheduling::TITLE, pods::TITLE, plugins::TITLE, network::TITLE, counts::TITLE];
 
 impl Part {
     /// All of them when none is named.
@@ -67,6 +71,7 @@ impl Bench {
             Part::Scheduling => scheduling::TITLE,
             Part::Pods => pods::TITLE,
             Part::Plugins => plugins::TITLE,
+            Part::Network => network::TITLE,
             Part::Counts => counts::TITLE,
         });
         section.text(&format!(
@@ -83,7 +88,8 @@ impl Bench {
             Part::Api => api::measure(self, &mut section).await,
             Part::Scheduling => scheduling::measure(self, &mut section).await,
             Part::Pods => pods::measure(self, &mut section).await,
-            Part::Plugins => plugins::measure(self, &mut section).await,
+            Part::Plugins => plugins::measure(self, &mut section),
+            Part::Network => network::measure(self, &mut section),
             Part::Counts => counts::measure(self, &mut section),
         };
         measured.with_context(|| format!("can't measure {name}"))?;
@@ -96,6 +102,14 @@ impl Bench {
         std::fs::create_dir_all(&folder)?;
         Ok(folder.canonicalize()?)
     }
+}
+
+/// What a program prints, as a block.
+fn printed(program: &mut Command) -> Result<String> {
+    let output = program.output().with_context(|| format!("can't run {}", program.get_program().to_string_lossy()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} failed: {said}", program.get_program().to_string_lossy());
+    Ok(format!("```text\n{}\n```", String::from_utf8_lossy(&output.stdout).trim_end()))
 }
 
 /// What git calls this state of the source; a plus when files differ from it.

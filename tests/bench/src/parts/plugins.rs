@@ -3,14 +3,14 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-use super::Bench;
+use super::{Bench, printed};
 use crate::report::Section;
 
 pub const TITLE: &str = "Plugins";
 
-pub async fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
+pub fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
     let release = bench.target.join("release");
     section.text("An instance and a call, through the engine (`host/plugin/examples/plugin_bench.rs`):");
     let guests = bench.target.join("wasm32-wasip2/plugin/examples");
@@ -25,12 +25,4 @@ pub async fn measure(bench: &Bench, section: &mut Section) -> Result<()> {
     let runs = bench.runs.to_string();
     section.text(&printed(Command::new(release.join("gantry-bench-policy")).arg(component).arg(runs))?);
     Ok(())
-}
-
-/// What a program prints, as a block.
-fn printed(program: &mut Command) -> Result<String> {
-    let output = program.output().with_context(|| format!("can't run {}", program.get_program().to_string_lossy()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} failed: {said}", program.get_program().to_string_lossy());
-    Ok(format!("```text\n{}\n```", String::from_utf8_lossy(&output.stdout).trim_end()))
 }

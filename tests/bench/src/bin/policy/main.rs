@@ -5,15 +5,13 @@ mod native;
 mod world;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
-use async_trait::async_trait;
-use gantry_plugin::family::objects::{Event, Query, Write, Written};
+use anyhow::{Context, Result};
+use gantry_bench::component::{load, ours};
+use gantry_plugin::Scheduler;
+use gantry_plugin::family::Label;
 use gantry_plugin::family::scheduler::{Assignment, Class, Delta, Node, Question, Resources};
-use gantry_plugin::family::{Error, Label, ObjectRef};
-use gantry_plugin::{Bundle, Engine, EngineOptions, Loaded, Objects, Scheduler, bundle::digest};
 use serde_json::json;
 
 use crate::native::Native;
@@ -31,7 +29,7 @@ async fn main() -> Result<()> {
     let component = PathBuf::from(arguments.next().context("which component?")?).canonicalize()?;
     let runs = arguments.next().map_or(Ok(5), |text| text.parse())?;
     let data = tempfile::tempdir()?;
-    let loaded = load(&component, data.path()).await?;
+    let loaded = load("scheduler-kubernetes", &component, data.path()).await?;
     let scheduler = || loaded.scheduler().context("the component is no scheduler");
     let (mut component, mut natively) = (Found::default(), Found::default());
     // In turns, so that what else the machine does meanwhile meets both.
@@ -71,20 +69,6 @@ fn line(what: &str, component: &mut [f64], native: &mut [f64]) {
         samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
     });
     println!("{what:57} {component:>10.2} {native:>10.2} {:>6.2}", component / native);
-}
-
-async fn load(component: &Path, data: &Path) -> Result<Loaded> {
-    let pin = digest(&std::fs::read(component)?);
-    let text = format!(
-        "name = \"bench\"\n[[plugin]]\nname = \"scheduler-kubernetes\"\nsource = {component:?}\ndigest = \"{pin}\"\n\
-         memory = \"256Mi\"\ngrants = \"asked\"\n"
-    );
-    let bundle = Bundle::parse(&text, Path::new("bench.toml"))?;
-    let engine = Engine::new(EngineOptions::new(data.to_owned()))?;
-    let loaded = engine.load(&bundle, &[], Arc::new(Nothing)).await.pop().context("nothing was loaded")??;
-    // It keeps deadlines ticking, until this program ends.
-    std::mem::forget(engine);
-    Ok(loaded)
 }
 
 /// A new policy that knows all nodes and one class.
@@ -136,26 +120,4 @@ fn node(id: u32) -> Node {
             extended: Vec::new(),
         },
     }
-}
-
-/// Neither the plugin failed nor did it refuse.
-fn ours<T>(call: gantry_plugin::Call<Result<T, Error>>) -> Result<T> {
-    call?.map_err(|error| anyhow!(error.message))
-}
-
-/// Objects for a plugin that asks for none.
-struct Nothing;
-
-#[async_trait]
-impl Objects for Nothing {
-    async fn get(&self, _: ObjectRef) -> Result<Vec<u8>, Error> {
-        Ok(Vec::new())
-    }
-    async fn list(&self, _: Query) -> Result<Vec<u8>, Error> {
-        Ok(Vec::new())
-    }
-    async fn apply(&self, _: Vec<Write>) -> Vec<Result<Written, Error>> {
-        Vec::new()
-    }
-    async fn record_events(&self, _: Vec<Event>) {}
 }

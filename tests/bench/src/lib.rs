@@ -1,0 +1,3 @@
+//! What the measuring programs of this folder share.
+
+pub mod component;
