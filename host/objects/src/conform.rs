@@ -35,11 +35,20 @@ pub(crate) fn prune(
 }
 
 /// Fills in defaults and checks everything: 422 with all that is wrong.
-pub(crate) fn complete(kinds: &Kinds, kind: &Kind, object: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+pub(crate) fn complete(
+    kinds: &Kinds,
+    kind: &Kind,
+    object: &mut Value,
+    old: Option<&Value>,
+    warnings: &mut Vec<String>,
+) -> Result<(), Status> {
     schema::fill_defaults(kinds, kind, object);
     let causes = validate::object(kinds, kind, object, old);
     match causes.is_empty() {
-        true => Ok(()),
+        true => {
+            warnings.extend(validate::warnings(object));
+            Ok(())
+        }
         false => Err(fault::invalid(kind, metadata::text(object, "name"), causes)),
     }
 }

@@ -94,7 +94,7 @@ async fn prepare(
             .map_or_else(|_| Managed::default(), |(_, managed)| managed)
     });
     Special::of(kind).begin(object);
-    conform::complete(kinds, kind, object, None)?;
+    conform::complete(kinds, kind, object, None, warnings)?;
     let subject = Subject {
         operation: Operation::Create,
         kind,

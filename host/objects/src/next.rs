@@ -123,7 +123,7 @@ async fn whole(
     if new == old {
         return Ok(Changed { object: new, changed: false, diff: Diff::default() });
     }
-    conform::complete(kinds, kind, &mut new, Some(&old))?;
+    conform::complete(kinds, kind, &mut new, Some(&old), warnings)?;
     admission::admit(objects, &subject(kind, &old, options), &mut new, warnings).await?;
     if metadata::counts_generations(kind) && wants_change(kind, &old, &new) {
         let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Rules of ConfigMaps, Secrets and Namespaces.
+//! Rules of ConfigMaps, Secrets, Namespaces and Events.
 
 use serde_json::Value;
 
@@ -34,6 +34,16 @@ fn keys(path: &Path<'_>, object: &Value, field: &str, causes: &mut Vec<Cause>) -
         causes.extend(problems.map(|problem| Cause::invalid(at.key(key), &key.as_str().into(), problem)));
     }
     size
+}
+
+/// An Event is where the object is that it is about.
+pub(super) fn event(path: &Path<'_>, event: &Value, causes: &mut Vec<Cause>) {
+    let own = event.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let about = event.get("involvedObject").map_or("", |about| text(about, "namespace"));
+    if !about.is_empty() && about != own {
+        let at = path.field("involvedObject");
+        causes.push(Cause::invalid(at.field("namespace"), &about.into(), "does not match event.namespace"));
+    }
 }
 
 pub(super) fn secret(path: &Path<'_>, secret: &Value, causes: &mut Vec<Cause>) {

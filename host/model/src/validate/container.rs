@@ -155,6 +155,9 @@ fn mounts(path: &Path<'_>, container: &Value, place: Place<'_>, causes: &mut Vec
         if target.is_empty() && mount.get("mountPath").is_some() {
             causes.push(Cause::required(at.field("mountPath"), ""));
         }
+        if target.contains(':') {
+            causes.push(Cause::invalid(at.field("mountPath"), &target.into(), "must not contain ':'"));
+        }
         if !target.is_empty() && !seen.insert(target) {
             causes.push(Cause::invalid(at.field("mountPath"), &target.into(), "must be unique"));
         }

@@ -8,6 +8,7 @@ pub mod names;
 mod node;
 mod pod;
 mod probe;
+mod reference;
 mod resources;
 pub(crate) mod rules;
 mod scheduling;
@@ -33,6 +34,13 @@ pub fn object(kinds: &Kinds, kind: &Kind, new: &Value, old: Option<&Value>) -> V
         causes.extend(schema::immutable(kinds, kind, new, old));
     }
     causes
+}
+
+/// What an object asks for and does not get, for whoever writes it.
+pub fn warnings(object: &Value) -> Vec<String> {
+    let template = object.pointer("/spec/template/spec").map(|spec| ("spec.template.spec", spec));
+    let own = object.get("spec").filter(|spec| spec.get("containers").is_some()).map(|spec| ("spec", spec));
+    template.or(own).map_or(Vec::new(), |(path, spec)| pod::without_effect(path, spec))
 }
 
 /// What is wrong with the name of an object of this kind, in Kubernetes' words.

@@ -5,9 +5,41 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::container::{self, Place};
-use super::{list, meta, named, names, not_negative, number, optional, resources, text};
+use super::{list, meta, named, names, not_found, not_negative, number, optional, resources, text};
 use crate::path::Path;
 use crate::status::Cause;
+
+/// What has a `PodSpec`: a pod without one would be a pod without containers.
+pub(super) fn holder(path: &Path<'_>, value: &Value, causes: &mut Vec<Cause>) {
+    if value.get("spec").is_none_or(Value::is_null) {
+        causes.push(Cause::required(path.field("spec").field("containers"), ""));
+    }
+}
+
+/// Fields that are stored, and that no node acts on.
+pub(super) fn without_effect(path: &str, spec: &Value) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut note = |at: String, what: &str| out.push(format!("{at}: has no effect: nodes of this version {what}"));
+    if spec.get("shareProcessNamespace") == Some(&Value::Bool(true)) {
+        note(format!("{path}.shareProcessNamespace"), "give each container a process namespace of its own");
+    }
+    let mut context = |at: &str, context: Option<&Value>| {
+        let Some(context) = context else { return };
+        if context.get("seccompProfile").is_some_and(|profile| text(profile, "type") != "Unconfined") {
+            note(format!("{at}.securityContext.seccompProfile"), "apply no seccomp profiles");
+        }
+        if context.get("appArmorProfile").is_some_and(|profile| text(profile, "type") != "Unconfined") {
+            note(format!("{at}.securityContext.appArmorProfile"), "apply no AppArmor profiles");
+        }
+    };
+    context(path, spec.get("securityContext"));
+    for field in ["initContainers", "containers"] {
+        for (n, container) in list(spec, field).iter().enumerate() {
+            context(&format!("{path}.{field}[{n}]"), container.get("securityContext"));
+        }
+    }
+    out
+}
 
 pub(super) fn spec(path: &Path<'_>, spec: &Value, causes: &mut Vec<Cause>) {
     let volumes = volumes(path, spec, causes);
@@ -24,6 +56,13 @@ pub(super) fn spec(path: &Path<'_>, spec: &Value, causes: &mut Vec<Cause>) {
         meta::labels(&path.field("nodeSelector"), map, causes);
     }
     dns(path, spec, causes);
+    if !text(spec, "runtimeClassName").is_empty() {
+        causes.push(not_found(path.field("runtimeClassName"), text(spec, "runtimeClassName")));
+    }
+    if spec.get("hostUsers") == Some(&Value::Bool(false)) {
+        causes
+            .push(Cause::forbidden(path.field("hostUsers"), "nodes of this version have no user namespaces for pods"));
+    }
     let aliases = path.field("hostAliases");
     for (n, alias) in list(spec, "hostAliases").iter().enumerate() {
         if text(alias, "ip").parse::<std::net::IpAddr>().is_err() {

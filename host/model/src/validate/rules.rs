@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{config, meta, node, pod, probe, resources, scheduling, selector, volume};
+use super::{config, meta, node, pod, probe, reference, resources, scheduling, selector, volume};
 use crate::crd;
 use crate::path::Path;
 use crate::status::Cause;
@@ -28,7 +28,13 @@ pub(crate) fn of(definition: &str) -> Option<Rule> {
 
 fn core(name: &str) -> Option<Rule> {
     Some(match name {
+        "Pod" | "PodTemplateSpec" => pod::holder,
         "PodSpec" => pod::spec,
+        "ObjectFieldSelector" => reference::field,
+        "ResourceFieldSelector" => reference::resource,
+        "SeccompProfile" => reference::seccomp,
+        "Sysctl" => reference::sysctl,
+        "Event" => config::event,
         "Volume" => volume::volume,
         "Probe" => probe::probe,
         "LifecycleHandler" => probe::handler,

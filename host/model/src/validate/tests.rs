@@ -48,6 +48,33 @@ fn with(pointer: &str, value: Value) -> Value {
 }
 
 #[test]
+fn a_pod_has_containers() {
+    for spec in [None, Some(Value::Null)] {
+        let mut object = pod(json!({}));
+        object.as_object_mut().unwrap().remove("spec");
+        object.as_object_mut().unwrap().extend(spec.map(|spec| ("spec".to_owned(), spec)));
+        assert_eq!(causes("", "Pod", object, None), ["spec.containers: Required value"]);
+    }
+}
+
+#[test]
+fn what_nodes_do_not_do_is_said() {
+    let with = |pointer, value| super::warnings(&with(pointer, value));
+    assert_eq!(with("/metadata/labels", json!({})), Vec::<String>::new());
+    for (pointer, value, want) in [
+        ("/spec/shareProcessNamespace", json!(true), "spec.shareProcessNamespace: has no effect"),
+        (
+            "/spec/containers/0/securityContext",
+            json!({"seccompProfile": {"type": "RuntimeDefault"}}),
+            "spec.containers[0].securityContext.seccompProfile: has no effect",
+        ),
+    ] {
+        let said = with(pointer, value);
+        assert!(said.len() == 1 && said[0].starts_with(want), "{said:?}");
+    }
+}
+
+#[test]
 fn pods_are_held_to_kubernetes_rules() {
     assert_eq!(causes("", "Pod", with("/metadata/labels", json!({"a.io/b": "c"})), None), Vec::<String>::new());
     const SELECTOR: &str = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution";
@@ -68,6 +95,38 @@ fn pods_are_held_to_kubernetes_rules() {
             "metadata.ownerReferences[0].name: Invalid value: \"\": must not be empty",
         ),
         ("/spec/containers", json!([]), "spec.containers: Required value"),
+        ("/spec/runtimeClassName", json!("gvisor"), "spec.runtimeClassName: Not found: \"gvisor\""),
+        ("/spec/hostUsers", json!(false), "spec.hostUsers: Forbidden"),
+        (
+            "/spec/volumes/-",
+            json!({"name": "w", "emptyDir": {"sizeLimit": "-1"}}),
+            "spec.volumes[1].emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity",
+        ),
+        (
+            "/spec/containers/0/volumeMounts/0/mountPath",
+            json!("/a:b"),
+            "spec.containers[0].volumeMounts[0].mountPath: Invalid value: \"/a:b\": must not contain ':'",
+        ),
+        (
+            "/spec/securityContext",
+            json!({"seccompProfile": {"type": "Nope"}}),
+            "spec.securityContext.seccompProfile.type: Unsupported value: \"Nope\"",
+        ),
+        (
+            "/spec/securityContext",
+            json!({"sysctls": [{"name": "x y", "value": "1"}]}),
+            "spec.securityContext.sysctls[0].name: Invalid value: \"x y\"",
+        ),
+        (
+            "/spec/containers/0/env",
+            json!([{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.nope"}}}]),
+            "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: \"spec.nope\"",
+        ),
+        (
+            "/spec/containers/0/env",
+            json!([{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.nope"}}}]),
+            "spec.containers[0].env[0].valueFrom.resourceFieldRef.resource: Unsupported value: \"limits.nope\"",
+        ),
         ("/spec/containers", Value::Null, "spec.containers: Required value"),
         (
             "/spec/containers/0/name",

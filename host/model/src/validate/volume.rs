@@ -41,6 +41,9 @@ fn source(path: &Path<'_>, type_: &str, source: &Value, causes: &mut Vec<Cause>)
         }
         _ => {}
     }
+    if type_ == "emptyDir" && text(source, "sizeLimit").starts_with('-') {
+        causes.push(Cause::forbidden(path.field("sizeLimit"), "SizeLimit field must be a valid resource quantity"));
+    }
     if type_ == "hostPath" {
         host_path(path, source, causes);
     }

@@ -34,7 +34,7 @@ pub(super) fn apply(
     }
     let (kinds, kind) = (objects.kinds(), subject.kind);
     conform::prune(kinds, kind, &mut changed, (FieldValidation::Warn, &[]), warnings)
-        .and_then(|()| conform::complete(kinds, kind, &mut changed, subject.old))
+        .and_then(|()| conform::complete(kinds, kind, &mut changed, subject.old, &mut Vec::new()))
         .map_err(|status| Down::Fault(format!("its patch makes the object invalid: {status}")))?;
     *object = changed;
     Ok(())

@@ -20,12 +20,9 @@ pub(super) fn check(spec: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::invalid(format!("{PATH}.{field}"), text, detail));
         }
     }
-    if causes.len() > before {
-        return;
-    }
     let zero = json!(0);
     let shown = unavailable.unwrap_or(&zero);
-    if is_zero(unavailable) && is_zero(surge) {
+    if causes.len() == before && is_zero(unavailable) && is_zero(surge) {
         causes.push(Cause::invalid(format!("{PATH}.maxUnavailable"), shown, "may not be 0 when `maxSurge` is 0"));
     }
     if percent(shown).is_some_and(|percent| percent > 100) {
