@@ -139,7 +139,10 @@ fn bundles_that_do_not_fit_are_refused() -> Result<()> {
     let options = gantry_tests::suite::options("refused")?;
     let text = fs::read_to_string(&options.bundle)?;
     let digest = text.split_once("digest = \"sha256:").context("no digest")?.1.get(..64).context("no digest")?;
+    let (head, tail) = text.split_once("name = \"network-bridge\"").context("no network-bridge")?;
+    let no_plans = [head, "name = \"network-bridge\"", &tail.replacen("grants = \"asked\"", "", 1)].concat();
     let table = [
+        ("no plans", no_plans, "network-bridge", "asks for plan network"),
         ("the digest of another file", text.replace(digest, &"0".repeat(64)), "controller-workloads", "digest"),
         (
             "no such file",
@@ -172,6 +175,14 @@ fn bundles_that_do_not_fit_are_refused() -> Result<()> {
             || !line.contains("bad.toml")
         {
             wrong.push(format!("{what}: {}: {said}", output.status));
+        }
+        let mut check = Command::new(&options.gantry);
+        check.args(["bundle", "check"]).arg(&file).arg("--plugins").arg(&options.plugins);
+        let output = check.output()?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        if output.status.code() != Some(1) || !said.lines().any(|line| line.contains(plugin) && line.contains(cause)) {
+            wrong.push(format!("checked, {what}: {}: {said}", output.status));
         }
     }
     fs::remove_dir_all(&options.data)?;

@@ -2,18 +2,24 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use async_trait::async_trait;
 use clap::{Args, Subcommand};
-use gantry_plugin::bundle::Bundle;
-use gantry_plugin::{Engine, EngineOptions};
+use gantry_plugin::bundle::{Bundle, Entry};
+use gantry_plugin::family::objects::{Event, Query, Write, Written};
+use gantry_plugin::family::{Error, ErrorCode, ObjectRef, RetryHint};
+use gantry_plugin::{Cause, Engine, EngineOptions, LoadError, Objects};
 
 use crate::cli::FAILED;
+use crate::trial;
 
 #[derive(Subcommand)]
 pub enum BundleCommand {
-    /// Say whether every plugin of a bundle can be loaded: found, of the pinned digest, of this contract, and importing
-    /// no more than it is granted. Exits with 1 if a required one can't.
+    /// Say whether a control plane would start with a bundle: every plugin is found, of the pinned digest, of this contract,
+    /// imports no more than it is granted, is granted what it can't do without, and takes its configuration. Exits with 1
+    /// if that is not so of a required one.
     Check(Files),
     /// Write the digests of the components that there are into a bundle.
     Pin(Pin),
@@ -54,18 +60,65 @@ pub fn folders(bundle: &Path, given: &[PathBuf]) -> Vec<PathBuf> {
 impl BundleCommand {
     pub fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Check(files) => check(&files),
+            Self::Check(files) => tokio::runtime::Runtime::new()?.block_on(check(&files)),
             Self::Pin(pin) => pin.run(),
         }
     }
 }
 
-fn check(files: &Files) -> Result<ExitCode> {
+/// Links and checks everything, then tries what could be linked, as a start would. Data is nobody's.
+async fn check(files: &Files) -> Result<ExitCode> {
     let bundle = Bundle::read(&files.bundle)?;
-    let engine = Engine::new(EngineOptions { cache_dir: None, ..EngineOptions::new(std::env::temp_dir()) })?;
-    let report = engine.check(&bundle, &files.folders());
+    let data = tempfile::tempdir()?;
+    let engine = Engine::new(EngineOptions { cache_dir: None, ..EngineOptions::new(data.path().to_owned()) })?;
+    let mut report = engine.check(&bundle, &files.folders());
+    for plugin in &mut report.plugins {
+        let Some(entry) = bundle.plugins.iter().find(|entry| entry.name == plugin.name) else { continue };
+        if plugin.outcome.is_err() {
+            continue;
+        }
+        if let Err(error) = tried(&engine, entry, &files.folders()).await {
+            plugin.outcome = Err(error);
+        }
+    }
     print!("{report}");
     Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+async fn tried(engine: &Engine, entry: &Entry, folders: &[PathBuf]) -> std::result::Result<(), LoadError> {
+    let loaded = engine.load_one(entry, folders, Arc::new(Nowhere)).await?;
+    let outcome = trial::run(&loaded).await.and_then(|tried| tried.faults.into_iter().next().map_or(Ok(()), Err));
+    outcome.map_err(|why| LoadError {
+        plugin: entry.name.clone(),
+        file: Some(loaded.file().to_owned()),
+        required: entry.required,
+        cause: Cause::Trial(why),
+    })
+}
+
+/// Objects where there is no control plane.
+struct Nowhere;
+
+fn nowhere() -> Error {
+    let message = "there are no objects: the bundle is only checked".to_owned();
+    Error { code: ErrorCode::Unavailable, message, retry: RetryHint::Never }
+}
+
+#[async_trait]
+impl Objects for Nowhere {
+    async fn get(&self, _: ObjectRef) -> std::result::Result<Vec<u8>, Error> {
+        Err(nowhere())
+    }
+
+    async fn list(&self, _: Query) -> std::result::Result<Vec<u8>, Error> {
+        Err(nowhere())
+    }
+
+    async fn apply(&self, writes: Vec<Write>) -> Vec<std::result::Result<Written, Error>> {
+        writes.iter().map(|_| Err(nowhere())).collect()
+    }
+
+    async fn record_events(&self, _: Vec<Event>) {}
 }
 
 impl Pin {

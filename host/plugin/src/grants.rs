@@ -120,18 +120,23 @@ impl Effective {
         if self.asked.events && !self.given.events {
             out.push("asks for events, which the bundle does not give".to_owned());
         }
+        out.extend(self.lacking());
+        out
+    }
+
+    /// The same, of what a plugin of a node can do nothing without: plans, links, tables, WASI capabilities.
+    pub fn lacking(&self) -> Vec<String> {
         let lists = [
             ("plan", &self.asked.plans, &self.given.plans),
             ("link", &self.asked.links, &self.given.links),
             ("table", &self.asked.tables, &self.given.tables),
             ("wasi", &self.asked.wasi, &self.given.wasi),
         ];
-        for (what, asked, given) in lists {
-            for name in asked.iter().filter(|name| !given.contains(name)) {
-                out.push(format!("asks for {what} {name}, which the bundle does not give"));
-            }
-        }
-        out
+        let missing = lists.into_iter().flat_map(|(what, asked, given)| {
+            let names = asked.iter().filter(|name| !given.contains(name));
+            names.map(move |name| format!("asks for {what} {name}, which the bundle does not give"))
+        });
+        missing.collect()
     }
 }
 

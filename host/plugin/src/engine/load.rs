@@ -67,6 +67,9 @@ pub enum Cause {
     /// It does not fit the contract.
     #[error("does not fit the contract: {0}")]
     Link(String),
+    /// It refuses its configuration or grants, or fails over them.
+    #[error("{0}")]
+    Trial(String),
 }
 
 /// What could be found out about a plugin before it ran.
