@@ -214,6 +214,9 @@ fn strangers_are_refused(case: &Case) -> Result<()> {
     let body = curl(&["-H", "Authorization: Bearer nonsense", &format!("{url}/api/v1/pods")])?;
     let status: Value = serde_json::from_str(&body)?;
     ensure!(status["kind"] == "Status" && status["reason"] == "Unauthorized" && status["code"] == 401, "{body}");
+    // An administrator who acts as somebody else may do no more than that one.
+    ensure!(case.fail("get configmaps --as bob")?.contains("User \"bob\" cannot list resource \"configmaps\""));
+    ensure!(case.line("get namespaces --as bob --as-group gantry:viewers -o name")?.contains("namespace/default"));
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 use crate::access::{self, Access, Attributes, Authorizer};
 use crate::auth::{self, Authenticator, User};
 use crate::discovery::Discovery;
+use crate::impersonation;
 use crate::openapi::OpenApi;
 use crate::route::Route;
 use crate::server::{Limits, Metrics, Readiness};
@@ -110,6 +111,7 @@ impl App {
         let (head, body) = request.into_parts();
         let user = self.identify(&head, certificate)?;
         proven.store(true, Ordering::Relaxed);
+        let user = impersonation::effective(&head, user)?;
         match route {
             Route::Objects(target) => {
                 let asked = Attributes::of(verb, target, query);

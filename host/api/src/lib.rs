@@ -6,6 +6,7 @@ mod access;
 mod app;
 pub mod auth;
 mod discovery;
+mod impersonation;
 mod openapi;
 pub mod pki;
 mod protobuf;

@@ -77,7 +77,7 @@ impl Call<'_> {
             // A part of the status, so that those who approve and those who sign can be different users.
             "approval" if kind.kind == "CertificateSigningRequest" => self.part(&kind, head, body).await,
             _ if kind.group.is_empty() => self.substrate(&kind, head, body).await,
-            _ => Err(no_such_path()),
+            _ => Err(self.absent()),
         }
     }
 
@@ -85,14 +85,19 @@ impl Call<'_> {
     fn kind(&self) -> Result<Arc<Kind>, Status> {
         let target = self.target;
         let kind = self.app.objects.kinds().by_resource(target.group, target.version, target.plural);
-        let kind = kind.ok_or_else(no_such_path)?;
+        let kind = kind.ok_or_else(|| self.absent())?;
         let itself = kind.group.is_empty() && kind.plural == "namespaces";
         let fits = if kind.namespaced() {
             target.name.is_empty() || !target.namespace.is_empty()
         } else {
             target.namespace.is_empty() || itself
         };
-        if fits { Ok(kind) } else { Err(no_such_path()) }
+        if fits { Ok(kind) } else { Err(self.absent()) }
+    }
+
+    /// 404 for what the path names, not for an object: clients tell the two apart by the name in the details.
+    fn absent(&self) -> Status {
+        no_such_path().about(self.target.group, self.target.plural, "")
     }
 
     /// The namespace that the store knows the objects under.
@@ -142,7 +147,7 @@ impl Call<'_> {
             ("pods", "portforward", _) => Err(Status::bad_request(
                 "port forwarding is not offered by this server: reach the pod's address or a host port",
             )),
-            _ => Err(no_such_path()),
+            _ => Err(self.absent()),
         }
     }
 }
