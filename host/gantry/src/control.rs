@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use gantry_api::server::Metrics;
+use gantry_api::server::{Metrics, Readiness};
 use gantry_api::{Authenticator, Limits, Options, Pki, Server, Tokens};
 use gantry_control::ranges::Ranges;
 use gantry_control::recorder::Recorder;
@@ -205,6 +205,7 @@ pub async fn serve(
     serving: &Serving,
     hub: &Hub,
     metrics: Metrics,
+    readiness: Readiness,
 ) -> Result<gantry_api::Handle> {
     let mut names = serving.names.clone();
     if !serving.listen.ip().is_unspecified() {
@@ -225,7 +226,7 @@ pub async fn serve(
         authorizers: vec![identity::authorizer(&control.objects, control.opened.clone())],
         streams: Arc::new(hub.clone()),
         metrics,
-        readiness: Arc::new(Vec::new),
+        readiness,
         extra: hub.paths(),
         limits: Limits::default(),
     })

@@ -8,6 +8,7 @@ mod cli;
 mod control;
 mod delivery;
 mod files;
+mod here;
 mod identity;
 mod kinds;
 mod loading;
@@ -23,6 +24,7 @@ mod stop;
 mod streams;
 mod telemetry;
 mod token;
+mod trial;
 mod up;
 
 use std::process::ExitCode;

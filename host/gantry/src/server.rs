@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -14,11 +15,14 @@ use ipnet::IpNet;
 
 use crate::cli::Log;
 use crate::control::{Control, Settings};
-use crate::node::{Node, NodeArgs};
+use crate::here::Here;
+use crate::node::NodeArgs;
 use crate::offer::Offer;
 use crate::stop::{Reload, Stop};
-use crate::streams::NodeStreams;
 use crate::{bundle, control, logging, telemetry};
+
+/// Between attempts to start the node of this process by a new bundle.
+const NODE_AGAIN: Duration = Duration::from_secs(5);
 
 #[derive(Args, Clone, Debug)]
 pub struct ServerArgs {
@@ -76,46 +80,71 @@ pub async fn run(args: &ServerArgs, node: Option<&NodeArgs>, log: &Log) -> Resul
     let (mut stop, mut reload) = (Stop::new()?, Reload::new()?);
     let mut control = Control::start(args.settings(&data)).await?;
     let hub = Hub::new(Arc::new(args.offer(&control)?));
-    let mut here = match node {
-        Some(node) => Some(self::here(args, node, &data, &control, &hub).await?),
-        None => None,
-    };
-    let api = control::serve(&mut control, &args.serving(&data), &hub, metrics).await?;
+    let mut here = Here::new(node, &data);
+    let api = control::serve(&mut control, &args.serving(&data), &hub, metrics, here.readiness()).await?;
     let fleet = (args.hollow_nodes > 0).then(|| Fleet::start(control.cluster(), args.fleet()));
-    tracing::info!(url = api.url(), seconds = begun.elapsed().as_secs_f64(), "ready");
-    loop {
-        tokio::select! {
-            () = stop.wanted() => break,
-            () = reload.wanted() => {}
+    // The API is served first: what keeps a node from starting can be mended through it.
+    let started = tokio::select! {
+        started = here.start(&control, &hub, args.cluster_ranges()) => started.map(|()| true),
+        () = stop.wanted() => Ok(false),
+    };
+    let outcome = match started {
+        Ok(true) => {
+            tracing::info!(url = api.url(), seconds = begun.elapsed().as_secs_f64(), "ready");
+            self::serve(args, &mut control, &hub, &mut here, &mut stop, &mut reload).await;
+            Ok(ExitCode::SUCCESS)
         }
-        if let Err(error) = self::reload(args, &mut control, &hub).await {
-            tracing::error!(error = format!("{error:#}"), "the bundle can't be taken: what ran before goes on");
-            continue;
-        }
-        if let (Some(before), Some(node)) = (here.take(), node) {
-            before.stop().await;
-            here = Some(self::here(args, node, &data, &control, &hub).await?);
-        }
-        tracing::info!("running by the bundle as it is now");
-    }
+        Ok(false) => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error),
+    };
     tracing::info!("stopping; containers go on");
     hub.stop();
     api.stop().await;
     if let Some(fleet) = fleet {
         fleet.stop().await;
     }
-    if let Some(node) = here {
-        node.stop().await;
-    }
+    here.stop().await;
     control.stop().await;
-    Ok(ExitCode::SUCCESS)
+    outcome
 }
 
-/// A node in this process.
-async fn here(args: &ServerArgs, node: &NodeArgs, data: &Path, control: &Control, hub: &Hub) -> Result<Node> {
-    let node = Node::start(node, data, control.upstream(args.cluster_ranges())).await?;
-    hub.add(node.name(), Arc::new(NodeStreams::new(node.agent().clone())));
-    Ok(node)
+/// Until it is told to stop. Whatever goes wrong with a new bundle, the API goes on.
+async fn serve(
+    args: &ServerArgs,
+    control: &mut Control,
+    hub: &Hub,
+    here: &mut Here<'_>,
+    stop: &mut Stop,
+    reload: &mut Reload,
+) {
+    loop {
+        let missing = here.is_missing();
+        let again = async {
+            match missing {
+                true => tokio::time::sleep(NODE_AGAIN).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop.wanted() => return,
+            () = reload.wanted() => {
+                if let Err(error) = self::reload(args, control, hub).await {
+                    tracing::error!(error = format!("{error:#}"), "the bundle can't be taken: what ran before goes on");
+                    continue;
+                }
+                here.stop().await;
+                tracing::info!("running by the bundle as it is now");
+            }
+            () = again => {}
+        }
+        let started = tokio::select! {
+            started = here.start(control, hub, args.cluster_ranges()) => started,
+            () = stop.wanted() => return,
+        };
+        if let Err(error) = started {
+            tracing::error!(error = format!("{error:#}"), "this machine's node can't start; it will be tried again");
+        }
+    }
 }
 
 /// Takes the bundle as it is now, and tells the nodes.
@@ -135,7 +164,7 @@ impl ServerArgs {
             data: data.to_owned(),
             bundle: self.bundle.clone(),
             folders: bundle::folders(&self.bundle, &self.plugins),
-            node_grace: std::time::Duration::from_secs(self.node_grace),
+            node_grace: Duration::from_secs(self.node_grace),
             ranges: ranges::Options {
                 clusters: self.cluster_pod_range.clone(),
                 prefixes: (self.node_prefix, self.node_prefix_v6),
@@ -155,7 +184,7 @@ impl ServerArgs {
             pki: data.join("pki"),
             kubeconfig: self.kubeconfig.clone().unwrap_or_else(|| data.join("kubeconfig")),
             tokens: self.token_file.clone(),
-            node_certificates: std::time::Duration::from_secs(self.node_certificate_life),
+            node_certificates: Duration::from_secs(self.node_certificate_life),
         }
     }
 

@@ -24,6 +24,8 @@ const MANAGER: &str = "gantry-plugins";
 const GROUP: &str = "gantry.dev";
 /// A plugin that traps a thousand times a second is not written a thousand times a second.
 const PACE: Duration = Duration::from_secs(1);
+/// How old the number of calls in a status may be.
+const CALLS: Duration = Duration::from_secs(30);
 
 /// A plugin that the bundle names and that is not loaded.
 #[derive(Clone, Debug)]
@@ -190,8 +192,17 @@ impl Keeper {
     async fn follow(self: Arc<Self>, plugin: Arc<Loaded>) {
         let mut changes = plugin.health_changes();
         let mut faults = plugin.health().faults;
-        while changes.changed().await.is_ok() {
+        let mut told = 0;
+        loop {
+            // Calls change all the time: their number is written now and then.
+            match tokio::time::timeout(CALLS, changes.changed()).await {
+                Ok(Err(_)) => return,
+                Ok(Ok(())) => {}
+                Err(_) if plugin.health().calls == told => continue,
+                Err(_) => {}
+            }
             let health = plugin.health();
+            told = health.calls;
             if let (true, Some((_, fault))) = (health.faults > faults, &health.last_fault) {
                 faults = health.faults;
                 if let Ok(record) = self.options.objects.get(&self.kind, "", plugin.name()) {

@@ -106,7 +106,11 @@ async fn pull(
         }
         Err(error @ PullError::Name { .. }) => Err(bad_name(context, desired, container, &error)),
         Err(error) => {
-            context.warn(pod, field, "Failed", format!("Failed to pull image \"{name}\": {error}"));
+            let why = match &error {
+                PullError::Pull { reason, .. } => reason.clone(),
+                other => other.to_string(),
+            };
+            context.warn(pod, field, "Failed", format!("Failed to pull image \"{name}\": {why}"));
             context.warn(pod, field, "Failed", "Error: ErrImagePull");
             Err(pull_hold(context, name, error.to_string(), last))
         }
