@@ -176,6 +176,10 @@ fn bundles_that_do_not_fit_are_refused() -> Result<()> {
         {
             wrong.push(format!("{what}: {}: {said}", output.status));
         }
+        // It compiles every plugin anew: of the rest, what starts tell is enough.
+        if !["no plans", "unknown configuration"].contains(&what) {
+            continue;
+        }
         let mut check = Command::new(&options.gantry);
         check.args(["bundle", "check"]).arg(&file).arg("--plugins").arg(&options.plugins);
         let output = check.output()?;

@@ -70,7 +70,7 @@ impl BundleCommand {
 async fn check(files: &Files) -> Result<ExitCode> {
     let bundle = Bundle::read(&files.bundle)?;
     let data = tempfile::tempdir()?;
-    let engine = Engine::new(EngineOptions { cache_dir: None, ..EngineOptions::new(data.path().to_owned()) })?;
+    let engine = Engine::new(EngineOptions::new(data.path().to_owned()))?;
     let mut report = engine.check(&bundle, &files.folders());
     for plugin in &mut report.plugins {
         let Some(entry) = bundle.plugins.iter().find(|entry| entry.name == plugin.name) else { continue };
