@@ -2,6 +2,7 @@
 
 pub mod case;
 pub mod containerd;
+pub mod dns;
 pub mod fleet;
 pub mod kubectl;
 pub mod manifests;

@@ -8,8 +8,10 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use gantry_tests::case::{number, text};
+use gantry_tests::dns::{self, By};
 use gantry_tests::manifests::{deployment, pod, with};
 use gantry_tests::{Case, Pair};
+use hickory_proto::rr::RecordType;
 use serde_json::json;
 
 #[test]
@@ -283,12 +285,26 @@ fn agent_killed(pair: &mut Pair, case: &Case) -> Result<()> {
     case.until("the link", || case.line("exec deployment/web -- /web echo again")).map(drop)
 }
 
-/// With the server away, an agent starts from what it kept and takes its containers over once the server is back.
+/// With the server away, an agent starts from what it kept, answers with the names that it knew, and takes its containers over once the server is back.
 fn agent_starts_alone(pair: &mut Pair, case: &Case) -> Result<()> {
     let before = containers(case)?;
+    case.line("create service clusterip known --tcp=80")?;
+    let name = format!("known.{}.svc.cluster.local.", case.namespace);
+    let answer = || {
+        let said = dns::ask(dns::NODE, By::Udp, &name, RecordType::A)?;
+        ensure!(said.answers.len() == 1, "{said:?}");
+        Ok(said)
+    };
+    let known = case.until("its name", answer)?;
+    let kept = pair.data("agent").join("node/dns/discovery-kubernetes.json");
+    case.until("its name to be on disk", || {
+        ensure!(std::fs::read_to_string(&kept)?.contains(&name));
+        Ok(())
+    })?;
     pair.crash_server()?;
     pair.crash_agent()?;
     pair.launch_agent()?;
+    ensure!(case.until("the name while the server is away", answer)? == known);
     case.stays(std::time::Duration::from_secs(2), || {
         ensure!(running(pair)? == before, "an agent without a server touched containers");
         Ok(())

@@ -13,7 +13,7 @@ pub struct Bench {
     /// Measure what was built before.
     #[arg(long)]
     no_build: bool,
-    /// Passed on: parts (start, api, scheduling, pods, plugins, network, counts) and options; `-- --help` lists them.
+    /// Passed on: parts (start, api, scheduling, pods, plugins, network, dns, counts) and options; `-- --help` lists them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<OsString>,
 }

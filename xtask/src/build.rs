@@ -14,6 +14,7 @@ use crate::{image, packages, paths};
 const PLUGINS: &[&str] = &[
     "controller-services",
     "controller-workloads",
+    "discovery-kubernetes",
     "load-balancer-nftables",
     "network-bridge",
     "network-policy",

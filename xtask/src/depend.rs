@@ -36,7 +36,7 @@ const HOST: &[(&str, &[&str])] = &[
 /// Libraries that one crate keeps from all others.
 const KEEPERS: &[(&str, &[&str])] = &[
     ("gantry-api", &["axum", "rcgen"]),
-    ("gantry-node", &["containerd-client", "netlink-sys", "nftables", "rtnetlink"]),
+    ("gantry-node", &["containerd-client", "hickory-resolver", "netlink-sys", "nftables", "rtnetlink"]),
     ("gantry-plugin", &["wasmparser", "wasmtime", "wasmtime-wasi"]),
     ("gantry-sdk", &["wit-bindgen"]),
     ("gantry-store", &["sled"]),

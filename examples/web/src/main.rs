@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +22,7 @@ web: a small HTTP server and test commands
   write FILE TEXT...  write TEXT to FILE
   lines COUNT [MS]    print COUNT numbered lines, MS milliseconds apart
   get HOST:PORT PATH  fetch a page and print its body
+  resolve NAME        print the addresses that a name has, in order
   reach ADDRESS:PORT [MS]  connect, within MS milliseconds (500), or exit with 1
   tally COUNT HOST:PORT PATH  fetch it so often, each time anew, and count the first lines
   echo-udp PORT       answer datagrams on PORT with the pod's name
@@ -59,6 +60,7 @@ fn run(command: &str, rest: &[&str]) -> io::Result<ExitCode> {
         "write" => fs::write(needed(first)?, rest.get(1..).unwrap_or_default().join(" "))?,
         "lines" => lines(number(first)?, rest.get(1).map_or(Ok(0), |ms| number(Some(ms)))?)?,
         "get" => print!("{}", get(needed(first)?, rest.get(1).copied().unwrap_or("/"))?),
+        "resolve" => resolve(needed(first)?)?,
         "reach" => reach(needed(first)?, rest.get(1).map_or(Ok(500), |ms| number(Some(ms)))?)?,
         "tally" => tally(number(first)?, needed(rest.get(1).copied())?, rest.get(2).copied().unwrap_or("/"))?,
         "echo-udp" => echo_udp(number(first)?)?,
@@ -215,6 +217,14 @@ fn get(address: &str, path: &str) -> io::Result<String> {
     let mut body = String::new();
     reader.take(length).read_to_string(&mut body)?;
     Ok(body)
+}
+
+fn resolve(name: &str) -> io::Result<()> {
+    let mut addresses: Vec<_> = (name, 0).to_socket_addrs()?.map(|address| address.ip()).collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses.iter().for_each(|address| println!("{address}"));
+    Ok(())
 }
 
 fn reach(address: &str, milliseconds: u64) -> io::Result<()> {

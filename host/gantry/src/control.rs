@@ -78,13 +78,14 @@ impl Control {
         let loaded = Plugins::load(&engine, &bundle, &settings.folders, &objects, &recorder).await;
         let plugins = loaded.with_context(|| format!("bundle {}", settings.bundle.display()))?;
         plugins.declare(&[], &objects)?;
+        let seen = seen_by_nodes(&plugins);
         definitions::load(&objects);
         let ranges = give_ranges(&mut loops, &plugins.loaded, &settings, &objects, &recorder)?;
         let running = Some(Running::start(&bundle, plugins, &objects, &recorder, &ranges));
         start_loops(&mut loops, &objects, &recorder, settings.node_grace);
         let opened = identity::Opened::default();
         let control = Self { objects, store, recorder, settings, loops, ranges, opened, running, engine };
-        control.opened.set(seen_by_nodes(control.loaded()));
+        control.opened.set(seen);
         Ok(control)
     }
 
@@ -100,12 +101,13 @@ impl Control {
             plugins::restore(&self.objects);
             return Err(error);
         }
+        let seen = seen_by_nodes(&plugins);
         let reviews = match self.running.take() {
             Some(running) => Some(running.stop().await),
             None => None,
         };
         self.running = Some(Running::start(&bundle, plugins, &self.objects, &self.recorder, &self.ranges));
-        self.opened.set(seen_by_nodes(self.loaded()));
+        self.opened.set(seen);
         // Writes that wait for one of the old still get their verdict; then its workers end.
         if let Some(mut reviews) = reviews {
             reviews.detach_all();
@@ -172,14 +174,16 @@ fn start_loops(loops: &mut JoinSet<()>, objects: &Objects, recorder: &Recorder, 
     loops.spawn(nodes::run(objects.clone(), recorder.clone(), patience));
 }
 
-/// What nodes see whole beyond what all nodes see: their network policies are about every pod.
-fn seen_by_nodes(loaded: &[Arc<Loaded>]) -> Vec<(String, String)> {
-    let guards = loaded.iter().filter(|plugin| plugin.network_policy().is_some());
+/// What nodes see whole beyond what all nodes see: their network policies are about every pod, their names about what the
+/// plugin for it wants to see.
+fn seen_by_nodes(plugins: &Plugins) -> Vec<(String, String)> {
+    let guards = plugins.loaded.iter().filter(|plugin| plugin.network_policy().is_some());
     let kinds = guards.flat_map(|plugin| &plugin.manifest().kinds);
     let mut all: Vec<_> = kinds.map(|kind| (kind.group.clone(), kind.plural.clone())).collect();
     if !all.is_empty() {
         all.push((String::new(), "pods".to_owned()));
     }
+    all.extend(plugins.sources.iter().map(|(_, source)| (source.kind.group.clone(), source.plural.clone())));
     all
 }
 

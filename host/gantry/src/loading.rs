@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use gantry_control::objects::PluginObjects;
 use gantry_control::plugins::{self, Refused};
 use gantry_control::recorder::Recorder;
 use gantry_objects::Objects;
+use gantry_plugin::family::discovery;
 use gantry_plugin::{Bundle, Engine, Loaded};
 
 use crate::trial::{self, Tried};
@@ -22,6 +23,8 @@ pub struct Plugins {
     pub refused: Vec<Refused>,
     /// Which writes they review.
     pub reviews: reviewers::Rules,
+    /// Kinds that their parts on nodes see whole, and whose parts.
+    pub sources: Vec<(String, discovery::Source)>,
 }
 
 impl Plugins {
@@ -54,7 +57,8 @@ impl Plugins {
     async fn take(&mut self, plugin: Loaded) -> Result<()> {
         let name = plugin.name().to_owned();
         match trial::run(&plugin).await {
-            Ok(Tried { rules, .. }) => {
+            Ok(Tried { rules, sources, .. }) => {
+                self.sources.extend(sources.into_iter().map(|source| (name.clone(), source)));
                 self.reviews.insert(name, rules);
                 self.loaded.push(Arc::new(plugin));
             }
@@ -77,6 +81,18 @@ impl Plugins {
             plugins::forget(objects, plugin.name());
             kinds::declare(objects.kinds(), plugin)?;
             tracing::info!(plugin = plugin.name(), version = plugin.version(), digest = plugin.digest(), "loaded");
+        }
+        self.check_sources(objects)
+    }
+
+    /// Grants name a kind, and nodes follow it by its plural: these must be of the same.
+    fn check_sources(&self, objects: &Objects) -> Result<()> {
+        for (plugin, source) in &self.sources {
+            let discovery::Source { kind, plural, .. } = source;
+            if let Some(known) = objects.kinds().by_kind(&kind.group, &kind.kind) {
+                let (name, own) = (&kind.kind, &known.plural);
+                ensure!(own == plural, "plugin {plugin} wants to see {plural} as {name}, whose plural is {own}");
+            }
         }
         Ok(())
     }

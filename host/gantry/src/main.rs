@@ -7,6 +7,7 @@ mod clean;
 mod cli;
 mod control;
 mod delivery;
+mod dns;
 mod files;
 mod here;
 mod identity;

@@ -12,6 +12,7 @@ use gantry_node::agent::{Agent, Handle, Options};
 use gantry_node::balancer::{self, Balancer};
 use gantry_node::cluster::{Cluster, PodFeed, Recorder};
 use gantry_node::containerd::{self, Containerd};
+use gantry_node::dns::{Dns, LINK};
 use gantry_node::logs::Notices;
 use gantry_node::network::{self, Absent, Plugged, PodNetwork};
 use gantry_node::node::{Description, Machine, Reserved};
@@ -24,7 +25,8 @@ use gantry_plugin::family::{KindRef, load_balancer, network_policy};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-use crate::settle;
+use crate::dns::DnsArgs;
+use crate::{dns, settle};
 
 /// As the kubelet's default.
 const PODS: u32 = 110;
@@ -69,6 +71,8 @@ pub struct NodeArgs {
     /// How long the logs of a deleted pod stay for sinks that do not have them yet, in seconds.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub log_grace: u64,
+    #[command(flatten)]
+    pub dns: DnsArgs,
 }
 
 impl NodeArgs {
@@ -132,6 +136,7 @@ pub struct Node {
     records: records::Handle,
     events: JoinHandle<()>,
     balancers: Vec<Balancer>,
+    dns: Option<Dns>,
 }
 
 impl Node {
@@ -162,6 +167,7 @@ impl Node {
         let Upstream { cluster, plugins, outlets, .. } = upstream;
         // Before the agent, which takes containers over and reads on what they write.
         let records = ship(args, &name, &folder, notices, outlets).await?;
+        dns::tidy(&Prefixes::of(data).links, &plugins).await;
         Prefixes::granted(&plugins).keep(data)?;
         let networked = plugins.iter().any(|plugin| plugin.network().is_some());
         let pod_ranges = settle::settle(&*cluster, &description, data, networked).await?;
@@ -170,12 +176,15 @@ impl Node {
         let (recorder, events) = Recorder::new(cluster.clone(), &name);
         let balancers = balancers(args, &name, &description.addresses, &cluster, &plugins);
         let guards = policies(args, &name, &description.addresses, &cluster, &plugins);
+        let (dns, names) = dns::start(&args.dns, &description, &args.cluster_range, &folder, &cluster, &plugins);
         let mut options = Options::new(description, cluster, runtime, network, recorder, folder);
         options.guard = Arc::new(guards);
+        options.dns = names;
         options.records = records.clone();
         options.log_limit = (args.log_max_bytes, args.log_max_files);
         options.lease = Duration::from_secs(args.lease.into());
-        Ok(Self { name, identity, agent: Agent::start(options), records, events: tokio::spawn(events), balancers })
+        let agent = Agent::start(options);
+        Ok(Self { name, identity, agent, records, events: tokio::spawn(events), balancers, dns })
     }
 
     /// Its name.
@@ -195,7 +204,7 @@ impl Node {
 
     /// Stops the agent; containers go on, and so does what leads to them.
     pub async fn stop(self) {
-        drop(self.balancers);
+        drop((self.balancers, self.dns));
         self.agent.stop().await;
         self.records.stop().await;
         self.events.abort();
@@ -322,6 +331,9 @@ impl Prefixes {
         for loaded in plugins.iter().filter(changes) {
             prefixes.links.extend(loaded.grants().links());
             prefixes.tables.extend(loaded.grants().tables());
+        }
+        if dns::is_wanted(plugins) {
+            prefixes.links.push(LINK.to_owned());
         }
         prefixes
     }

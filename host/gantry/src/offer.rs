@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use crate::delivery;
 
 /// Families that act on nodes.
-const ON_NODES: [Family; 3] = [Family::Network, Family::LoadBalancer, Family::NetworkPolicy];
+const ON_NODES: [Family; 4] = [Family::Discovery, Family::Network, Family::LoadBalancer, Family::NetworkPolicy];
 
 /// The part of a bundle that goes to nodes.
 pub struct Offer {

@@ -33,7 +33,7 @@ pub struct Running {
 impl Running {
     /// Starts every loop.
     pub fn start(bundle: &Bundle, plugins: Plugins, objects: &Objects, recorder: &Recorder, ranges: &Ranges) -> Self {
-        let Plugins { loaded, refused, reviews: rules } = plugins;
+        let Plugins { loaded, refused, reviews: rules, .. } = plugins;
         let mut reviews = JoinSet::new();
         reviewers::start(&mut reviews, bundle, &loaded, &refused, &rules, objects, ranges.clone());
         let scheduler = schedule(&loaded, objects, recorder);

@@ -4,7 +4,7 @@
 use gantry_control::admission;
 use gantry_objects::admission::Rule;
 use gantry_plugin::family::network::NodeInfo;
-use gantry_plugin::family::{Error, load_balancer, network_policy};
+use gantry_plugin::family::{Error, discovery, load_balancer, network_policy};
 use gantry_plugin::{Call, Loaded};
 
 /// What a trial came to.
@@ -12,18 +12,20 @@ use gantry_plugin::{Call, Loaded};
 pub struct Tried {
     /// Which writes it reviews.
     pub rules: Vec<Rule>,
+    /// Kinds that its part on nodes sees whole.
+    pub sources: Vec<discovery::Source>,
     /// Calls that gave no answer.
     pub faults: Vec<String>,
 }
 
 impl Tried {
     /// A fault is no answer: a control plane starts, and its loops try again and report it.
-    fn take<T>(&mut self, answer: Call<Result<T, Error>>) -> Result<(), String> {
+    fn take<T>(&mut self, answer: Call<Result<T, Error>>) -> Result<Option<T>, String> {
         match answer {
-            Ok(answer) => answer.map(drop).map_err(|error| error.message),
+            Ok(answer) => answer.map(Some).map_err(|error| error.message),
             Err(fault) => {
                 self.faults.push(fault.to_string());
-                Ok(())
+                Ok(None)
             }
         }
     }
@@ -51,6 +53,11 @@ pub async fn run(plugin: &Loaded) -> Result<Tried, String> {
     if let Some(mut policy) = plugin.network_policy() {
         let NodeInfo { name, addresses, cluster_ranges, .. } = node();
         tried.take(policy.reset(network_policy::NodeInfo { name, addresses, cluster_ranges }).await)?;
+    }
+    if let Some(mut names) = plugin.discovery() {
+        let NodeInfo { name, addresses, cluster_ranges, .. } = node();
+        let description = tried.take(names.reset(discovery::NodeInfo { name, addresses, cluster_ranges }).await)?;
+        tried.sources = description.map(|description| description.sources).unwrap_or_default();
     }
     if let Some(admission) = plugin.admission() {
         tried.rules = admission::rules(&*admission).await.map_err(|error| error.to_string())?;

@@ -108,6 +108,20 @@ pub mod network_policy {
     });
 }
 
+/// The world `discovery-plugin`.
+pub mod discovery {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "discovery-plugin",
+        with: {
+            "gantry:plugin/types": crate::bindings::platform::gantry::plugin::types,
+            "gantry:plugin/log": crate::bindings::platform::gantry::plugin::log,
+            "gantry:plugin/config": crate::bindings::platform::gantry::plugin::config,
+        },
+        exports: { default: async },
+    });
+}
+
 /// The world `sink-plugin`.
 pub mod sink {
     wasmtime::component::bindgen!({

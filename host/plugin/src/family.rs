@@ -59,6 +59,13 @@ pub mod network_policy {
     };
 }
 
+/// `wit/discovery.wit`.
+pub mod discovery {
+    pub use crate::bindings::discovery::exports::gantry::plugin::discovery::{
+        Change, Data, Delta, Description, Document, NodeInfo, Service, Source, Zone,
+    };
+}
+
 /// `wit/sink.wit`.
 pub mod sink {
     pub use crate::bindings::sink::exports::gantry::plugin::sink::{Batch, LogRecord, Origin, Outcome};
@@ -170,6 +177,17 @@ pub trait NetworkPolicy: Send + 'static {
         full: bool,
         deltas: &[network_policy::Delta],
     ) -> Call<Result<Vec<network::Operation>, Error>>;
+}
+
+/// `wit/discovery.wit`. One caller; stateful. After an error or a `Fault` the caller calls `reset`, then `sync`s everything
+/// again.
+#[async_trait]
+pub trait Discovery: Send + 'static {
+    /// Drops the instance with its tables and makes a new, configured one. The first call. An error also when the plugin
+    /// wants to see a kind that it is not granted.
+    async fn reset(&mut self, node: discovery::NodeInfo) -> Call<Result<discovery::Description, Error>>;
+    /// What some changes, or everything, change in its records.
+    async fn sync(&mut self, full: bool, deltas: &[discovery::Delta]) -> Call<Result<Vec<discovery::Change>, Error>>;
 }
 
 /// `wit/sink.wit`. One caller.

@@ -15,7 +15,9 @@ pub mod manifest;
 
 pub use bundle::Bundle;
 pub use engine::{Cause, Engine, EngineError, EngineOptions, LoadError, PluginReport, Report, Summary};
-pub use family::{Admission, Call, Controller, LoadBalancer, Network, NetworkPolicy, Objects, Scheduler, Sink};
+pub use family::{
+    Admission, Call, Controller, Discovery, LoadBalancer, Network, NetworkPolicy, Objects, Scheduler, Sink,
+};
 pub use fault::{Fault, Finding};
 pub use grants::{Effective, Grants};
 pub use instance::{FaultPolicy, Report as Health, State};

@@ -7,12 +7,12 @@ use tokio::sync::watch;
 use wasmtime::component::InstancePre;
 
 use crate::adapter::{
-    AdmissionPool, ControllerPool, LoadBalancerInstance, NetworkInstance, NetworkPolicyInstance, SchedulerInstance,
-    SinkInstance, worlds,
+    AdmissionPool, ControllerPool, DiscoveryInstance, LoadBalancerInstance, NetworkInstance, NetworkPolicyInstance,
+    SchedulerInstance, SinkInstance, worlds,
 };
 use crate::bundle::Entry;
 use crate::engine::Ticker;
-use crate::family::{Admission, Controller, LoadBalancer, Network, NetworkPolicy, Scheduler, Sink};
+use crate::family::{Admission, Controller, Discovery, LoadBalancer, Network, NetworkPolicy, Scheduler, Sink};
 use crate::grants::Effective;
 use crate::host::{Host, Plugin};
 use crate::instance::{Recipe, Report, World};
@@ -35,6 +35,7 @@ pub struct Loaded {
 pub(crate) struct Linked {
     admission: Option<Arc<Recipe<worlds::Admission>>>,
     controller: Option<Arc<Recipe<worlds::Controller>>>,
+    discovery: Option<Arc<Recipe<worlds::Discovery>>>,
     scheduler: Option<Arc<Recipe<worlds::Scheduler>>>,
     load_balancer: Option<Arc<Recipe<worlds::LoadBalancer>>>,
     network: Option<Arc<Recipe<worlds::Network>>>,
@@ -53,6 +54,7 @@ impl Linked {
         match family {
             Family::Admission => self.admission = Some(recipe(pre, plugin, ticker)?),
             Family::Controller => self.controller = Some(recipe(pre, plugin, ticker)?),
+            Family::Discovery => self.discovery = Some(recipe(pre, plugin, ticker)?),
             Family::Scheduler => self.scheduler = Some(recipe(pre, plugin, ticker)?),
             Family::LoadBalancer => self.load_balancer = Some(recipe(pre, plugin, ticker)?),
             Family::Network => self.network = Some(recipe(pre, plugin, ticker)?),
@@ -67,6 +69,7 @@ impl Linked {
         match family {
             Family::Admission => worlds::Admission::pre(pre).map(drop),
             Family::Controller => worlds::Controller::pre(pre).map(drop),
+            Family::Discovery => worlds::Discovery::pre(pre).map(drop),
             Family::Scheduler => worlds::Scheduler::pre(pre).map(drop),
             Family::LoadBalancer => worlds::LoadBalancer::pre(pre).map(drop),
             Family::Network => worlds::Network::pre(pre).map(drop),
@@ -181,6 +184,12 @@ impl Loaded {
     pub fn network_policy(&self) -> Option<Box<dyn NetworkPolicy>> {
         let recipe = self.linked.network_policy.clone()?;
         Some(Box::new(NetworkPolicyInstance::new(recipe)))
+    }
+
+    /// The plugin as a source of names of a node. Each call gives another, with its own instance and tables.
+    pub fn discovery(&self) -> Option<Box<dyn Discovery>> {
+        let recipe = self.linked.discovery.clone()?;
+        Some(Box::new(DiscoveryInstance::new(recipe)))
     }
 
     /// The plugin as a destination of records. Each call gives another, with its own instance.

@@ -123,6 +123,22 @@ pub mod network_policy {
     });
 }
 
+/// The world `discovery-plugin`.
+pub mod discovery {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "discovery-plugin",
+        with: {
+            "gantry:plugin/types@0.1.0": crate::types,
+            "gantry:plugin/log@0.1.0": crate::contract::platform::gantry::plugin::log,
+            "gantry:plugin/config@0.1.0": crate::contract::platform::gantry::plugin::config,
+        },
+        additional_derives: [PartialEq, Eq, Hash],
+        pub_export_macro: true,
+        default_bindings_module: "gantry_sdk::contract::discovery",
+    });
+}
+
 /// The world `sink-plugin`.
 pub mod sink {
     wit_bindgen::generate!({

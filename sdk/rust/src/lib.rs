@@ -18,6 +18,7 @@ pub mod config;
 #[doc(hidden)]
 pub mod contract;
 pub mod controller;
+pub mod discovery;
 pub mod error;
 #[doc(hidden)]
 pub mod export;
@@ -37,6 +38,7 @@ pub mod types;
 pub use admission::Admission;
 pub use config::Config;
 pub use controller::Controller;
+pub use discovery::Discovery;
 pub use error::Result;
 #[doc(hidden)]
 pub use export::Holder;

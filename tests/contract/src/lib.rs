@@ -12,7 +12,7 @@
 //! ```
 //!
 //! - `stage`: the component under test, one a thread, and the engine that runs it.
-//! - `admission`, `controller`, `load_balancer`, `scheduler`, `network`, `network_policy`, `sink`: a family's trait in front of the engine's.
+//! - `admission`, `controller`, `discovery`, `load_balancer`, `scheduler`, `network`, `network_policy`, `sink`: a family's trait in front of the engine's.
 //! - `objects`: the engine's objects are those of the thread's `testing::Host`.
 //! - `words`: the types that all families share. Host and SDK each have their own for the same contract.
 //! - `suites`: all suites that a component's families call for.
@@ -21,6 +21,7 @@
 
 mod admission;
 mod controller;
+mod discovery;
 mod load_balancer;
 mod network;
 mod network_policy;
@@ -33,10 +34,11 @@ mod words;
 
 pub use admission::Admission;
 pub use controller::Controller;
+pub use discovery::Discovery;
 pub use load_balancer::LoadBalancer;
 pub use network::Network;
 pub use network_policy::NetworkPolicy;
 pub use scheduler::Scheduler;
 pub use sink::Sink;
 pub use stage::{Component, Stage};
-pub use suites::{Given, balanced_node, guarded_node, requests, run};
+pub use suites::{Given, balanced_node, guarded_node, named_node, requests, run};

@@ -5,13 +5,15 @@ use gantry_sdk::load_balancer::NodeInfo;
 use gantry_sdk::testing::suite;
 use gantry_sdk::{Config, Value};
 
-use crate::{Admission, Component, Controller, LoadBalancer, Network, NetworkPolicy, Scheduler, Sink, Stage};
+use crate::{
+    Admission, Component, Controller, Discovery, LoadBalancer, Network, NetworkPolicy, Scheduler, Sink, Stage,
+};
 
 /// What suites are given beside the component.
 pub struct Given {
     /// The plugin's configuration.
     pub config: Value,
-    /// Objects that are there when a controller starts, and whose creation, update and deletion are reviewed.
+    /// Objects that are there when a controller starts, whose creation, update and deletion are reviewed, and that have names.
     pub objects: Vec<Value>,
 }
 
@@ -24,6 +26,7 @@ pub fn run(component: Component, given: &Given) -> Result<Vec<Family>> {
         match family {
             Family::Admission => suite::admission::<Admission>(&config, &requests(&given.objects)),
             Family::Controller => suite::controller::<Controller>(&config, &given.objects),
+            Family::Discovery => suite::discovery::<Discovery>(&config, &named_node(), &given.objects),
             Family::LoadBalancer => suite::load_balancer::<LoadBalancer>(&config, &balanced_node()),
             Family::Scheduler => suite::scheduler::<Scheduler>(&config, &suite::history()),
             Family::Network => suite::network::<Network>(&config, &suite::node()),
@@ -44,6 +47,12 @@ pub fn balanced_node() -> NodeInfo {
 pub fn guarded_node() -> gantry_sdk::network_policy::NodeInfo {
     let NodeInfo { name, addresses, cluster_ranges } = balanced_node();
     gantry_sdk::network_policy::NodeInfo { name, addresses, cluster_ranges }
+}
+
+/// A node whose names are tried.
+pub fn named_node() -> gantry_sdk::discovery::NodeInfo {
+    let NodeInfo { name, addresses, cluster_ranges } = balanced_node();
+    gantry_sdk::discovery::NodeInfo { name, addresses, cluster_ranges }
 }
 
 /// Writes of these objects, each also where it may be changed.

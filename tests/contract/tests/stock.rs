@@ -9,7 +9,8 @@ use controller_services::admission::Review as ServiceReview;
 use controller_services::controller::Services;
 use controller_workloads::admission::Review;
 use controller_workloads::controller::Workloads;
-use gantry_contract::{Component, Given, balanced_node, guarded_node, requests, run};
+use discovery_kubernetes::Names;
+use gantry_contract::{Component, Given, balanced_node, guarded_node, named_node, requests, run};
 use gantry_sdk::testing::suite;
 use gantry_sdk::{Config, Value, json};
 use load_balancer_nftables::Nftables;
@@ -25,6 +26,7 @@ use sink_file::Files;
 const STOCK: &[&str] = &[
     "controller-services",
     "controller-workloads",
+    "discovery-kubernetes",
     "load-balancer-nftables",
     "network-bridge",
     "network-policy",
@@ -115,6 +117,38 @@ fn services_natively() {
 #[test]
 fn services_as_a_component() {
     run(component("controller-services"), &given(service())).unwrap();
+}
+
+/// A Service with an address, and a headless one with two endpoints of which one is ready.
+fn named() -> Vec<Value> {
+    let service = |name: &str, address: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
+            "spec": {"clusterIP": address, "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]},
+        })
+    };
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {
+            "name": "peers-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "peers"},
+        },
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+        "endpoints": [
+            {"addresses": ["10.64.0.7"], "conditions": {"ready": true}, "hostname": "peer-0"},
+            {"addresses": ["10.64.0.8"], "conditions": {"ready": false}},
+        ],
+    });
+    vec![service("web", "10.96.0.7"), service("peers", "None"), slice]
+}
+
+#[test]
+fn names_natively() {
+    suite::discovery::<Names>(&Config::from(json!({})), &named_node(), &named());
+}
+
+#[test]
+fn names_as_a_component() {
+    run(component("discovery-kubernetes"), &given(named())).unwrap();
 }
 
 #[test]

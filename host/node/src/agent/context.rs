@@ -1,9 +1,9 @@
 //! What every pod's worker shares.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 
@@ -14,20 +14,42 @@ use super::downward::Facts;
 use super::registry::Registry;
 use super::volumes::{Maker, Mounts};
 use crate::cluster::{Cluster, PodRef, Recorder, Severity, Source, Wanted};
+use crate::dns::Names;
 use crate::network::{HostNetwork, NetError, PodNetwork, PortMapping, Protocol, SandboxNet};
 use crate::policy::PodGuard;
 use crate::records;
 use crate::runtime::Runtime;
 
+/// How long a pod waits to hear how names are looked up, before it says so and tries again.
+const NAMES_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How names are looked up in pods.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Dns {
-    /// Servers for `dnsPolicy: ClusterFirst`; empty: the node's are used.
-    pub servers: Vec<IpAddr>,
-    /// `cluster.local`
-    pub domain: String,
-    /// The node's own configuration.
+    /// As the cluster has it; nothing until that is known.
+    pub names: watch::Receiver<Option<Arc<Names>>>,
+    /// The node's own configuration: `/etc/resolv.conf`.
     pub node_file: PathBuf,
+}
+
+impl Dns {
+    /// Of a cluster without names.
+    pub fn none(node_file: PathBuf) -> Self {
+        Self { names: watch::channel(Some(Arc::new(Names::none()))).1, node_file }
+    }
+
+    /// Waits until it is known, not for ever.
+    pub async fn known(&self) -> Result<Arc<Names>, &'static str> {
+        let mut names = self.names.clone();
+        let known = tokio::time::timeout(NAMES_PATIENCE, names.wait_for(Option::is_some)).await;
+        let known = known.ok().and_then(|known| known.ok()?.clone());
+        known.ok_or("the cluster's plugin for names has not said yet how pods look them up")
+    }
+
+    /// What is known now.
+    pub fn now(&self) -> Arc<Names> {
+        self.names.borrow().clone().unwrap_or_else(|| Arc::new(Names::none()))
+    }
 }
 
 /// Shared by every worker.

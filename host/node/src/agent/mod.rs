@@ -20,6 +20,7 @@ mod prepare;
 mod probes;
 mod quantity;
 mod registry;
+mod resolver;
 mod resources;
 mod service;
 mod sources;

@@ -22,6 +22,9 @@ pub enum PrepareError {
     /// What must be in force first.
     #[error("Failed to create pod sandbox: {0}")]
     Guard(String),
+    /// How it looks names up.
+    #[error("Failed to create pod sandbox: {0}")]
+    Names(&'static str),
     /// The pod's folder.
     #[error("Failed to create pod sandbox: {0}")]
     Files(#[from] io::Error),
@@ -55,7 +58,15 @@ pub async fn prepare(context: &Context, desired: &Desired, runs: bool) -> Result
         }
     }
     context.maker().set_up(desired, &net.addresses, &pod_dir).await?;
-    files::write(desired, &net.addresses, &context.dns, &pod_dir)?;
+    let names = match context.dns.known().await {
+        Ok(names) => names,
+        // It has its files.
+        Err(_) if runs => return Ok(net),
+        Err(why) => return Err(PrepareError::Names(why)),
+    };
+    for problem in files::write(desired, &net.addresses, &names, &context.dns.node_file, &pod_dir)? {
+        context.warn(&desired.key, None, "DNSConfigForming", problem);
+    }
     Ok(net)
 }
 

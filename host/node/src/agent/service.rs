@@ -84,11 +84,6 @@ impl Options {
         recorder: Recorder,
         data: PathBuf,
     ) -> Self {
-        let dns = Dns {
-            servers: Vec::new(),
-            domain: "cluster.local".to_owned(),
-            node_file: PathBuf::from("/etc/resolv.conf"),
-        };
         Self {
             description,
             cluster,
@@ -98,7 +93,7 @@ impl Options {
             recorder,
             data,
             logs: None,
-            dns,
+            dns: Dns::none(PathBuf::from("/etc/resolv.conf")),
             mounts: Arc::new(Kernel),
             clock: Clock::System,
             log_limit: (10 << 20, 5),

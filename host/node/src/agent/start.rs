@@ -119,7 +119,7 @@ impl Start<'_> {
         let security = resources::security(&pod, container, image).map_err(|e| self.misconfigured(e))?;
         let args =
             env::command_line(container, image, &variables).map_err(|e| self.failed("CreateContainerError", e))?;
-        let hostname = files::hostname(self.desired, &context.dns.domain);
+        let hostname = files::hostname(self.desired, &context.dns.now());
         let mounts = self.mounts(instance, &variables).map_err(|e| self.misconfigured(e))?;
         let log = context.log_path(&self.desired.key, &container.name, instance.attempt);
         make_parent(&log).map_err(|e| self.failed("CreateContainerError", format!("{}: {e}", log.display())))?;

@@ -22,6 +22,7 @@ pub use absent::Absent;
 pub use clean::{Leavings, clean};
 pub(crate) use granted::{Granted, PlanError};
 pub(crate) use grants::Permits;
+pub(crate) use links::Links;
 pub use plugged::{NETNS_DIR, Options, Plugged};
 
 use std::net::IpAddr;

@@ -3,6 +3,7 @@
 mod admission;
 mod controller;
 mod described;
+mod discovery;
 mod load_balancer;
 mod network;
 mod network_policy;
@@ -13,6 +14,7 @@ pub(crate) mod worlds;
 
 pub(crate) use admission::AdmissionPool;
 pub(crate) use controller::ControllerPool;
+pub(crate) use discovery::DiscoveryInstance;
 pub(crate) use load_balancer::LoadBalancerInstance;
 pub(crate) use network::NetworkInstance;
 pub(crate) use network_policy::NetworkPolicyInstance;

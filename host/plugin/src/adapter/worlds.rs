@@ -3,7 +3,7 @@
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::bindings::{admission, controller, load_balancer, network, network_policy, scheduler, sink};
+use crate::bindings::{admission, controller, discovery, load_balancer, network, network_policy, scheduler, sink};
 use crate::host::Host;
 
 macro_rules! world {
@@ -53,6 +53,10 @@ world!(
 world!(
     /// `network-policy-plugin`
     NetworkPolicy, network_policy::NetworkPolicyPluginPre<Host>, network_policy::NetworkPolicyPlugin
+);
+world!(
+    /// `discovery-plugin`
+    Discovery, discovery::DiscoveryPluginPre<Host>, discovery::DiscoveryPlugin
 );
 world!(
     /// `sink-plugin`

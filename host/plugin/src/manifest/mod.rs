@@ -22,6 +22,8 @@ pub enum Family {
     Admission,
     /// `wit/controller.wit`
     Controller,
+    /// `wit/discovery.wit`
+    Discovery,
     /// `wit/scheduler.wit`
     Scheduler,
     /// `wit/load-balancer.wit`
@@ -35,9 +37,10 @@ pub enum Family {
 }
 
 impl Family {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Admission,
         Self::Controller,
+        Self::Discovery,
         Self::Scheduler,
         Self::LoadBalancer,
         Self::Network,
@@ -50,6 +53,7 @@ impl Family {
         match self {
             Self::Admission => "admission",
             Self::Controller => "controller",
+            Self::Discovery => "discovery",
             Self::Scheduler => "scheduler",
             Self::LoadBalancer => "load-balancer",
             Self::Network => "network",

@@ -2,6 +2,7 @@
 
 mod api;
 mod counts;
+mod dns;
 mod network;
 mod plugins;
 mod pods;
@@ -32,13 +33,23 @@ pub enum Part {
     Plugins,
     /// Pods' links beside CNI, and changes of Services.
     Network,
+    /// Questions to the node's DNS server.
+    Dns,
     /// Instructions of hot paths, if there is valgrind.
     Counts,
 }
 
 /// In the order of the file.
-pub const TITLES: [&str; 7] =
-    [start::TITLE, api::TITLE, scheduling::TITLE, pods::TITLE, plugins::TITLE, network::TITLE, counts::TITLE];
+pub const TITLES: [&str; 8] = [
+    start::TITLE,
+    api::TITLE,
+    scheduling::TITLE,
+    pods::TITLE,
+    plugins::TITLE,
+    network::TITLE,
+    dns::TITLE,
+    counts::TITLE,
+];
 
 impl Part {
     /// All of them when none is named.
@@ -72,6 +83,7 @@ impl Bench {
             Part::Pods => pods::TITLE,
             Part::Plugins => plugins::TITLE,
             Part::Network => network::TITLE,
+            Part::Dns => dns::TITLE,
             Part::Counts => counts::TITLE,
         });
         section.text(&format!(
@@ -90,6 +102,7 @@ impl Bench {
             Part::Pods => pods::measure(self, &mut section).await,
             Part::Plugins => plugins::measure(self, &mut section),
             Part::Network => network::measure(self, &mut section),
+            Part::Dns => dns::measure(self, &mut section).await,
             Part::Counts => counts::measure(self, &mut section),
         };
         measured.with_context(|| format!("can't measure {name}"))?;

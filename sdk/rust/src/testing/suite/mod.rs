@@ -4,6 +4,7 @@
 
 mod admission;
 mod controller;
+mod discovery;
 mod load_balancer;
 mod network;
 mod network_policy;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 pub use admission::admission;
 pub use controller::controller;
+pub use discovery::discovery;
 pub use load_balancer::load_balancer;
 pub use network::{network, node};
 pub use network_policy::network_policy;

@@ -1,0 +1,42 @@
+//! What an operator may set.
+
+use gantry_sdk::{Error, Result};
+use serde::Deserialize;
+
+use crate::names;
+
+/// The plugin's configuration.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Options {
+    /// Below which all names are.
+    pub zone: String,
+    /// How long an answer may be remembered, in seconds.
+    pub ttl: u32,
+    /// The same for answers that there is nothing.
+    pub negative_ttl: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // Short: what is behind a name may be gone at once.
+        Options { zone: "cluster.local".to_owned(), ttl: 5, negative_ttl: 5 }
+    }
+}
+
+impl Options {
+    /// The zone as names spell it. Refuses what can't work.
+    pub fn checked(self) -> Result<Self> {
+        let zone = names::plain(&self.zone)
+            .ok_or_else(|| Error::invalid(format!("zone {:?} is no domain name", self.zone)))?;
+        for (key, seconds) in [("ttl", self.ttl), ("negative-ttl", self.negative_ttl)] {
+            if seconds > MOST {
+                return Err(Error::invalid(format!("{key} of {seconds} s: at most {MOST}")));
+            }
+        }
+        Ok(Options { zone, ..self })
+    }
+}
+
+/// A day.
+const MOST: u32 = 86_400;
