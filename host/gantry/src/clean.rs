@@ -51,6 +51,8 @@ impl Clean {
         network::clean(&leavings).await?;
         agent::clean(&data.join("node"))?;
         let _ = std::fs::remove_dir_all(&run);
+        // Stays while another node of this machine has something in it.
+        let _ = run.parent().map(std::fs::remove_dir);
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -10,6 +10,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+/// The cgroup that those of all pods are in, of every node of this machine.
+pub const CGROUP: &str = "gantry";
+
 /// An image that is on the node, unpacked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
@@ -303,7 +306,14 @@ pub trait Runtime: Send + Sync + 'static {
     /// Removes it and its snapshot; kills it first if it runs. Succeeds when it is gone.
     async fn remove(&self, id: &str) -> Result<(), RuntimeError>;
 
-    /// Removes what a sandbox's containers shared. Succeeds when it is gone.
+    /// Gives up what a sandbox's containers shared while they ran; they have ended, and may be there still. May be
+    /// repeated, and what was given up is made again with the next container.
+    async fn release_sandbox(&self, sandbox: &str) -> Result<(), RuntimeError>;
+
+    /// Sandboxes of which something is left, those in use among them.
+    async fn sandboxes(&self) -> Result<Vec<String>, RuntimeError>;
+
+    /// Removes a sandbox whose containers are gone. Succeeds when nothing of it is left, and fails while a process is.
     async fn remove_sandbox(&self, sandbox: &str) -> Result<(), RuntimeError>;
 
     /// Starts a process in a running container.

@@ -6,13 +6,14 @@
 mod support;
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
 use gantry_node::logs::{LogQuery, read};
 use gantry_node::runtime::{ExecSpec, Limits, Mount, Runtime, RuntimeError, Security, State};
-use support::{IMAGE, Node, docker_archive, end_of, eventually, gzip};
+use support::{IMAGE, Node, cgroups, docker_archive, end_of, eventually, gzip};
 
 /// Other work may keep the machine busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -193,6 +194,54 @@ async fn containers_of_a_sandbox_share_it_and_outlive_each_other() {
     }
     node.runtime.remove_sandbox("shared").await.unwrap();
     node.runtime.remove_sandbox("shared").await.unwrap();
+    node.stop().await;
+}
+
+/// A pod that ended and was deleted later used to leave its cgroup in every hierarchy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_is_known_until_its_cgroup_is_gone() {
+    let mut node = Node::with_image().await;
+    let (ended, runs) = (node.shell("ended", "exit 0"), node.shell("runs", "sleep 1000"));
+    for spec in [&ended, &runs] {
+        node.run(spec).await;
+        assert!(!cgroups(&spec.cgroup_parent).is_empty());
+    }
+    eventually("it ended", async || matches!(node.runtime.state("ended").await.unwrap(), State::Exited(_))).await;
+    node.runtime.release_sandbox(&ended.sandbox).await.unwrap();
+    node.runtime.release_sandbox(&ended.sandbox).await.unwrap();
+    assert!(!cgroups(&ended.cgroup_parent).is_empty(), "its container is there");
+    let error = node.runtime.remove_sandbox(&runs.sandbox).await.unwrap_err().to_string();
+    assert!(error.contains("/sys/fs/cgroup/") && error.contains("busy"), "{error}");
+    node.crash().await;
+    let mut left = node.runtime.sandboxes().await.unwrap();
+    left.sort();
+    assert_eq!(left, [ended.sandbox.as_str(), &runs.sandbox]);
+    for spec in [&ended, &runs] {
+        node.runtime.remove(&spec.id).await.unwrap();
+        node.runtime.remove_sandbox(&spec.sandbox).await.unwrap();
+        assert_eq!(cgroups(&spec.cgroup_parent), Vec::<std::path::PathBuf>::new());
+    }
+    assert!(node.runtime.sandboxes().await.unwrap().is_empty());
+    // Left over, as by an agent that was killed: a clean-up finds it.
+    node.run(&node.shell("late", "exit 0")).await;
+    node.stop().await;
+}
+
+/// An agent that was killed while it read an image's users left it mounted, and its snapshot for a day.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_agent_was_making_goes() {
+    let mut node = Node::with_image().await;
+    node.run(&node.shell("runs", "sleep 1000")).await;
+    let half = node.dir.path().join("state/mounts/accounts-x");
+    fs::create_dir_all(half.join("root")).unwrap();
+    let root = half.join("root").display().to_string();
+    assert!(Command::new("mount").args(["-t", "tmpfs", "none", &root]).status().unwrap().success());
+    node.ctr(&["leases", "create", "--id", "gantry-half"]);
+    let kept = node.ctr(&["snapshots", "list"]);
+    assert!(node.ctr(&["leases", "list"]).contains("gantry-half"));
+    node.crash().await;
+    assert!(!half.exists() && !node.ctr(&["leases", "list"]).contains("gantry-half"));
+    assert_eq!(node.ctr(&["snapshots", "list"]), kept, "what is in use stays");
     node.stop().await;
 }
 

@@ -35,6 +35,10 @@ pub async fn look(context: &Context) -> Found {
     for pod in folders(context) {
         found.entry(pod.uid.clone()).or_insert_with(|| (pod, Vec::new()));
     }
+    // The pod's uid names its sandbox.
+    for uid in context.runtime.sandboxes().await.unwrap_or_default() {
+        found.entry(uid.clone()).or_insert_with(|| (nameless(uid), Vec::new()));
+    }
     found
 }
 
@@ -79,10 +83,14 @@ fn folders(context: &Context) -> Vec<PodRef> {
     }
     for uid in names(&context.data.join("pods")) {
         if !all.iter().any(|pod: &PodRef| pod.uid == uid) {
-            all.push(PodRef { namespace: String::new(), name: String::new(), uid });
+            all.push(nameless(uid));
         }
     }
     all
+}
+
+fn nameless(uid: String) -> PodRef {
+    PodRef { namespace: String::new(), name: String::new(), uid }
 }
 
 fn names(folder: &Path) -> Vec<String> {

@@ -70,11 +70,11 @@ pub async fn prepare(context: &Context, desired: &Desired, runs: bool) -> Result
     Ok(net)
 }
 
-/// Gives up network and volumes. Nothing of the pod runs any more. May be repeated.
+/// Gives up network and volumes. Nothing of the pod runs any more, but its containers may be there. May be repeated.
 pub async fn give_up(context: &Context, pod: &PodRef) -> Result<(), String> {
     context.network.detach(&pod.uid).await.map_err(|error| error.to_string())?;
     context.guard.forget(pod).await;
-    context.runtime.remove_sandbox(&pod.uid).await.map_err(|error| error.to_string())?;
+    context.runtime.release_sandbox(&pod.uid).await.map_err(|error| error.to_string())?;
     let (dir, mounts) = (context.pod_dir(&pod.uid), context.mounts.clone());
     let done = tokio::task::spawn_blocking(move || volumes::tear_down(&dir, &*mounts)).await;
     done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
@@ -87,6 +87,8 @@ pub async fn erase(context: &Context, pod: &PodRef, containers: &[String]) -> Re
         context.runtime.remove(id).await.map_err(|error| error.to_string())?;
     }
     give_up(context, pod).await?;
+    // Only now is its cgroup empty.
+    context.runtime.remove_sandbox(&pod.uid).await.map_err(|error| error.to_string())?;
     remove(&context.pod_dir(&pod.uid))?;
     let logs = context.log_dir(pod);
     context.records.retire(logs.clone()).await.map_err(|error| format!("{}: {error}", logs.display()))

@@ -14,7 +14,7 @@ use super::planner::Hold;
 use super::volumes::set_mode;
 use super::{backoff, env, files, images, resources, volumes};
 use crate::network::NetStatus;
-use crate::runtime::{ContainerSpec, Image, Mount};
+use crate::runtime::{CGROUP, ContainerSpec, Image, Mount};
 
 /// Where a container's last words are, unless it says otherwise.
 const TERMINATION: &str = "/dev/termination-log";
@@ -146,7 +146,7 @@ impl Start<'_> {
             stdin: container.stdin.unwrap_or(false),
             log,
             log_limit: context.log_limit,
-            cgroup_parent: format!("gantry/pod{}", self.desired.key.uid),
+            cgroup_parent: format!("{CGROUP}/pod{}", self.desired.key.uid),
         })
     }
 

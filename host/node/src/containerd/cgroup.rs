@@ -2,11 +2,17 @@
 //! folder a controller, or version 2.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::runtime::Usage;
 
 const ROOT: &str = "/sys/fs/cgroup";
+/// How often a cgroup that is not empty is tried, and the pause in between: what was just killed takes a moment to leave.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Whether the machine has only version 2.
 pub fn is_unified() -> bool {
@@ -50,20 +56,55 @@ pub fn usage(cgroup: &str) -> Option<Usage> {
     Some(Usage { cpu_nanos: cpu, memory: used.saturating_sub(idle) })
 }
 
-/// Removes an empty cgroup from every hierarchy. One that is not empty stays.
-pub fn remove(cgroup: &str) {
+/// Removes a cgroup from every hierarchy, with all below it. Fails after a moment while processes are in it; blocks until
+/// then.
+pub fn remove(cgroup: &str) -> io::Result<()> {
+    let mut tries = TRIES;
+    loop {
+        let failed = places(cgroup).into_iter().find_map(|place| prune(&place).err().map(|error| (place, error)));
+        tries = tries.saturating_sub(1);
+        match failed {
+            None => return Ok(()),
+            Some(_) if tries > 0 => sleep(PAUSE),
+            Some((place, error)) => {
+                return Err(io::Error::new(error.kind(), format!("can't remove {}: {error}", place.display())));
+            }
+        }
+    }
+}
+
+/// Removes a cgroup from every hierarchy where nothing is in it or below it.
+pub fn remove_empty(cgroup: &str) {
+    for place in places(cgroup) {
+        // Fails for what is gone already, and for what others use.
+        let _ = fs::remove_dir(place);
+    }
+}
+
+/// A cgroup's folder in each hierarchy, whether it is there or not.
+fn places(cgroup: &str) -> Vec<PathBuf> {
     let cgroup = cgroup.trim_matches('/');
-    if cgroup.is_empty() {
-        return;
+    match (cgroup, is_unified()) {
+        ("", _) => Vec::new(),
+        (_, true) => vec![Path::new(ROOT).join(cgroup)],
+        (_, false) => {
+            let hierarchies = fs::read_dir(ROOT).into_iter().flatten().flatten();
+            hierarchies.map(|hierarchy| hierarchy.path().join(cgroup)).collect()
+        }
     }
-    // Fails for what is gone already.
-    let _ = fs::remove_dir(Path::new(ROOT).join(cgroup));
-    if is_unified() {
-        return;
+}
+
+/// Removes a cgroup's folder after those in it, which are left when a runtime was killed at the wrong moment.
+fn prune(dir: &Path) -> io::Result<()> {
+    let gone = |result: io::Result<()>| match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    let Ok(entries) = fs::read_dir(dir) else { return gone(fs::remove_dir(dir)) };
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        prune(&entry.path())?;
     }
-    for hierarchy in fs::read_dir(ROOT).into_iter().flatten().flatten() {
-        let _ = fs::remove_dir(hierarchy.path().join(cgroup));
-    }
+    gone(fs::remove_dir(dir))
 }
 
 fn number(text: &str) -> Option<u64> {

@@ -1,5 +1,6 @@
-//! Removing everything of an agent from a machine.
+//! Removing everything of an agent from a machine, and what an agent that was killed left half made.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use containerd_client::services::v1::{
@@ -10,7 +11,8 @@ use super::cgroup;
 use super::client::{failed, gone};
 use super::images::Lease;
 use super::runtime::{Containerd, Engine, Options};
-use crate::runtime::RuntimeError;
+use super::users;
+use crate::runtime::{CGROUP, RuntimeError};
 
 /// The shim's default.
 const RUNC: &str = "/run/containerd/runc";
@@ -21,16 +23,21 @@ pub async fn clean(options: Options, images: bool) -> Result<(), RuntimeError> {
     let engine = runtime.engine();
     let request = engine.client.request(ListContainersRequest::default());
     let answer = engine.client.containers().list(request).await.map_err(|s| failed("containers", &s))?;
+    let mut cgroups = BTreeSet::new();
     for container in answer.into_inner().containers {
+        let known = engine.known.learn(&container.id, &container.labels);
+        cgroups.extend(known.and_then(|entry| above(&entry.facts.cgroup)));
         engine.remove(&container.id).await?;
     }
     for sandbox in engine.sandboxes.all() {
-        let parent = engine.sandboxes.cgroup(&sandbox);
+        cgroups.extend(engine.sandboxes.cgroup(&sandbox));
         engine.sandboxes.remove(&sandbox).await?;
-        if let Some((above, _)) = parent.as_deref().and_then(|p| p.trim_matches('/').rsplit_once('/')) {
-            cgroup::remove(above);
-        }
     }
+    // Containers may be there of sandboxes that are gone.
+    tokio::task::spawn_blocking(move || remove_cgroups(&cgroups))
+        .await
+        .map_err(|e| stuck(&e))?
+        .map_err(|e| stuck(&e))?;
     // Where the shim keeps runc's state; not empty if another containerd uses the same name.
     let _ = std::fs::remove_dir(Path::new(RUNC).join(engine.client.namespace()));
     if images {
@@ -47,6 +54,28 @@ pub async fn clean(options: Options, images: bool) -> Result<(), RuntimeError> {
     }
 }
 
+/// Removes pods' cgroups, and what they were in unless others use it.
+fn remove_cgroups(cgroups: &BTreeSet<String>) -> std::io::Result<()> {
+    for cgroup in cgroups {
+        cgroup::remove(cgroup)?;
+        if let Some(above) = above(cgroup) {
+            cgroup::remove_empty(&above);
+        }
+    }
+    // There may have been no pod just now.
+    cgroup::remove_empty(CGROUP);
+    Ok(())
+}
+
+/// A cgroup's parent.
+fn above(cgroup: &str) -> Option<String> {
+    cgroup.trim_matches('/').rsplit_once('/').map(|(above, _)| above.to_owned())
+}
+
+fn stuck(error: &dyn std::fmt::Display) -> RuntimeError {
+    RuntimeError::Failed(format!("a pod's cgroup is left: {error}"))
+}
+
 async fn remove_images(engine: &Engine) -> Result<(), RuntimeError> {
     let client = &engine.client;
     let answer = client.images().list(client.request(ListImagesRequest::default())).await;
@@ -55,10 +84,39 @@ async fn remove_images(engine: &Engine) -> Result<(), RuntimeError> {
         gone(&image.name, client.images().delete(request).await)?;
         engine.images.forget(&image.name);
     }
+    end_leases(engine).await.map(drop)
+}
+
+/// Answers whether there was one.
+async fn end_leases(engine: &Engine) -> Result<bool, RuntimeError> {
+    let client = &engine.client;
     let answer = client.leases().list(client.request(ListRequest::default())).await;
-    for lease in answer.map_err(|s| failed("leases", &s))?.into_inner().leases {
+    let leases = answer.map_err(|s| failed("leases", &s))?.into_inner().leases;
+    let any = !leases.is_empty();
+    for lease in leases {
         let request = client.request(DeleteRequest { id: lease.id, sync: false });
         gone("lease", client.leases().delete(request).await)?;
+    }
+    Ok(any)
+}
+
+/// Removes what an agent was at when it was killed: images mounted to be read, and snapshots that only its leases keep.
+pub async fn remove_half_made(engine: &Engine) -> Result<(), RuntimeError> {
+    let mounts = engine.options.state.join("mounts");
+    let unmounted = tokio::task::spawn_blocking(move || unmount_all(&mounts)).await;
+    unmounted
+        .map_err(std::io::Error::other)
+        .flatten()
+        .map_err(|error| RuntimeError::Failed(format!("an image that was read stays mounted: {error}")))?;
+    if end_leases(engine).await? {
+        collect(engine).await?;
+    }
+    Ok(())
+}
+
+fn unmount_all(mounts: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(mounts).into_iter().flatten().flatten() {
+        users::unmount(&entry.path())?;
     }
     Ok(())
 }

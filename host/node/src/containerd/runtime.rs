@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::cgroup;
+use super::clean;
 use super::client::{Client, failed};
 use super::events;
 use super::images::Images;
@@ -100,7 +101,11 @@ impl Containerd {
         let (sandboxes, known) = (Sandboxes::new(&options.state), Known::new(&options.state));
         // Processes of a former agent have nobody who waits for them.
         Pipes::remove_left(&options.state.join("exec"));
-        Ok(Self { engine: Arc::new(Engine { client, images, puller, sandboxes, known, options }) })
+        let engine = Arc::new(Engine { client, images, puller, sandboxes, known, options });
+        if let Err(error) = clean::remove_half_made(&engine).await {
+            tracing::warn!(%error, "something that a former agent was making stays");
+        }
+        Ok(Self { engine })
     }
 
     pub(super) fn engine(&self) -> &Arc<Engine> {
@@ -188,6 +193,14 @@ impl Runtime for Containerd {
 
     async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
         self.engine.remove(id).await
+    }
+
+    async fn release_sandbox(&self, sandbox: &str) -> Result<(), RuntimeError> {
+        self.engine.sandboxes.release(sandbox).await
+    }
+
+    async fn sandboxes(&self) -> Result<Vec<String>, RuntimeError> {
+        Ok(self.engine.sandboxes.all())
     }
 
     async fn remove_sandbox(&self, sandbox: &str) -> Result<(), RuntimeError> {

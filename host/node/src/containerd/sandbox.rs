@@ -47,7 +47,16 @@ impl Sandboxes {
         blocking("make", sandbox, move || make(&dir, &parent)).await
     }
 
-    /// Removes a sandbox. Fails while its namespaces can't be unmounted.
+    /// Gives up a sandbox's namespaces. Containers that have ended may be there still, in the sandbox's cgroup: what is
+    /// known of it stays. Fails while its namespaces can't be unmounted.
+    pub async fn release(&self, sandbox: &str) -> Result<(), RuntimeError> {
+        let _guard = self.busy.lock(sandbox).await;
+        let dir = self.dir.join(sandbox);
+        blocking("release", sandbox, move || unpin(&dir)).await
+    }
+
+    /// Removes a sandbox whose containers are gone. Fails while its namespaces can't be unmounted or processes are in its
+    /// cgroup.
     pub async fn remove(&self, sandbox: &str) -> Result<(), RuntimeError> {
         let _guard = self.busy.lock(sandbox).await;
         let dir = self.dir.join(sandbox);
@@ -113,7 +122,7 @@ fn pin(dir: &Path, shared: &Shared) -> io::Result<()> {
     thread.join().map_err(|_| io::Error::other("the thread that pins namespaces ended early"))?
 }
 
-fn unmake(dir: &Path) -> io::Result<()> {
+fn unpin(dir: &Path) -> io::Result<()> {
     let shared = Shared::at(dir);
     for path in [&shared.ipc, &shared.uts, &shared.shm] {
         match umount2(path, MntFlags::MNT_DETACH) {
@@ -122,8 +131,15 @@ fn unmake(dir: &Path) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
+}
+
+/// The file that says where the cgroup is goes last: after a crash, or when the cgroup can't be removed yet, the next try
+/// needs it.
+fn unmake(dir: &Path) -> io::Result<()> {
+    unpin(dir)?;
     if let Ok(parent) = fs::read_to_string(dir.join("cgroup")) {
-        cgroup::remove(&parent);
+        cgroup::remove(&parent)?;
     }
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -53,12 +53,7 @@ impl Accounts {
         };
         fs::create_dir_all(dir)?;
         let result = read_mounted(root, dir);
-        // Nothing must be mounted when the folder is removed.
-        let target = dir.join("root");
-        match umount2(&target, MntFlags::MNT_DETACH) {
-            Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => fs::remove_dir_all(dir)?,
-            Err(error) => return Err(error.into()),
-        }
+        unmount(dir)?;
         result
     }
 
@@ -130,6 +125,15 @@ fn check_non_root(user: &str, security: &Security) -> Result<(), String> {
         (None, Err(_)) => Err(format!(
             "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root"
         )),
+    }
+}
+
+/// Undoes what `read` has made.
+pub fn unmount(dir: &Path) -> io::Result<()> {
+    // Nothing must be mounted when the folder is removed.
+    match umount2(&dir.join("root"), MntFlags::MNT_DETACH) {
+        Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => fs::remove_dir_all(dir),
+        Err(error) => Err(error.into()),
     }
 }
 

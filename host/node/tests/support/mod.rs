@@ -60,6 +60,15 @@ impl Node {
         self.runtime = self.again().await;
     }
 
+    /// What `ctr` says in this node's namespace.
+    pub fn ctr(&self, words: &[&str]) -> String {
+        let mut command = Command::new("ctr");
+        command.arg("--address").arg(&self.options.socket).args(["--namespace", &self.options.namespace]);
+        let output = command.args(words).output().unwrap();
+        assert!(output.status.success(), "ctr {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     pub fn socket(&self) -> String {
         self.options.socket.display().to_string()
     }
@@ -79,7 +88,7 @@ impl Node {
             env: vec!["FROM_POD=yes".into()],
             log: self.log(id),
             log_limit: (1 << 20, 3),
-            cgroup_parent: format!("gantry-test/{}/{id}", std::process::id()),
+            cgroup_parent: format!("gantry-test/{}/{id}", self.options.namespace),
             ..ContainerSpec::default()
         }
     }
@@ -103,11 +112,13 @@ impl Node {
             daemon.stop(Duration::from_secs(20)).unwrap();
         }
         containerd::clean(self.dir.path());
-        let parent = format!("gantry-test/{}", std::process::id());
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
-            // Left by the pods' cgroups below it, which the runtime removes.
-            let _ = fs::remove_dir(hierarchy.path().join(&parent));
-            let _ = fs::remove_dir(hierarchy.path().join("gantry-test"));
+        for own in cgroups(&format!("gantry-test/{}", self.options.namespace)) {
+            // There if the last sandbox went before the end; but nothing must be in it.
+            fs::remove_dir(&own).unwrap_or_else(|error| panic!("{}: {error}", own.display()));
+        }
+        for shared in cgroups("gantry-test") {
+            // Unless another test is in it.
+            let _ = fs::remove_dir(shared);
         }
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let dir = self.dir.path().display().to_string();
@@ -138,6 +149,13 @@ impl Drop for Node {
             }
         }
     }
+}
+
+/// The folders of a cgroup that are there: one a hierarchy.
+pub fn cgroups(name: &str) -> Vec<PathBuf> {
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|entry| entry.path());
+    let folders = hierarchies.chain(["/sys/fs/cgroup".into()]).map(|hierarchy| hierarchy.join(name));
+    folders.filter(|folder| folder.exists()).collect()
 }
 
 fn namespace(dir: &Path) -> String {

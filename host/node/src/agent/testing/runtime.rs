@@ -1,6 +1,6 @@
 //! Containers that are entries in a table.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -56,6 +56,7 @@ impl Journal {
 
 #[derive(Default)]
 struct Table {
+    sandboxes: BTreeSet<String>,
     containers: BTreeMap<String, (ContainerSpec, State, Timestamp, Option<Timestamp>)>,
     images: BTreeMap<String, Image>,
     registry: BTreeMap<String, Image>,
@@ -129,6 +130,11 @@ impl FakeRuntime {
 
     pub fn known(&self) -> Vec<String> {
         self.table.lock().unwrap().containers.values().map(|entry| label(&entry.0)).collect()
+    }
+
+    /// Sandboxes that were not removed, whether their containers are there or not.
+    pub fn sandboxes_left(&self) -> BTreeSet<String> {
+        self.table.lock().unwrap().sandboxes.clone()
     }
 
     pub fn spec(&self, which: &str) -> Option<ContainerSpec> {
@@ -240,6 +246,7 @@ impl Runtime for FakeRuntime {
             assert!(!twin, "{} was made while another one of {name} runs", spec.id);
             let now = self.clock.now();
             table.containers.insert(spec.id.clone(), (spec.clone(), State::Created, now, None));
+            table.sandboxes.insert(spec.sandbox.clone());
         }
         self.journal.after("create").await;
         Ok(())
@@ -287,14 +294,30 @@ impl Runtime for FakeRuntime {
         Ok(())
     }
 
-    async fn remove_sandbox(&self, sandbox: &str) -> Result<(), RuntimeError> {
-        self.journal.step("remove_sandbox").await;
+    async fn release_sandbox(&self, sandbox: &str) -> Result<(), RuntimeError> {
+        self.journal.step("release_sandbox").await;
         {
             let table = self.table.lock().unwrap();
             let runs = |entry: &(ContainerSpec, State, Timestamp, Option<Timestamp>)| {
                 entry.0.sandbox == sandbox && matches!(entry.1, State::Running { .. })
             };
             assert!(!table.containers.values().any(runs), "the sandbox {sandbox} is in use");
+        }
+        self.journal.after("release_sandbox").await;
+        Ok(())
+    }
+
+    async fn sandboxes(&self) -> Result<Vec<String>, RuntimeError> {
+        Ok(self.table.lock().unwrap().sandboxes.iter().cloned().collect())
+    }
+
+    async fn remove_sandbox(&self, sandbox: &str) -> Result<(), RuntimeError> {
+        self.journal.step("remove_sandbox").await;
+        {
+            let mut table = self.table.lock().unwrap();
+            let left = table.containers.values().any(|entry| entry.0.sandbox == sandbox);
+            assert!(!left, "the sandbox {sandbox} has containers");
+            table.sandboxes.remove(sandbox);
         }
         self.journal.after("remove_sandbox").await;
         Ok(())

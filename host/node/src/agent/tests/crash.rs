@@ -65,7 +65,10 @@ async fn life(step: usize) -> bool {
     w.delete(30);
     until(w, killed, "the pod is gone", |w| w.cluster.value("web").is_none()).await;
     until(w, killed, "nothing is left", |w| {
-        w.runtime.known().is_empty() && w.network.attached.lock().unwrap().is_empty() && !w.pod_dir().exists()
+        w.runtime.known().is_empty()
+            && w.runtime.sandboxes_left().is_empty()
+            && w.network.attached.lock().unwrap().is_empty()
+            && !w.pod_dir().exists()
     })
     .await;
     let starts: Vec<String> = w.steps(&["create"]).into_iter().filter(|step| step.contains("/1")).collect();

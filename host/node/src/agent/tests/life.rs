@@ -29,16 +29,17 @@ async fn a_pod_runs_and_goes() {
     world.until_gone().await;
     assert!(world.runtime.known().is_empty() && world.network.attached.lock().unwrap().is_empty());
     assert!(!world.pod_dir().exists() && log.ended.is_cancelled());
-    let order = world.steps(&["attach", "create", "start", "signal", "detach", "remove"]);
+    let order = world.steps(&["attach", "create", "start", "signal", "detach", "release", "remove"]);
     let want = [
         "attach",
         "create c/0",
         "start c/0",
         "signal c/0 15",
         "detach",
-        "remove_sandbox",
+        "release_sandbox",
         "remove c/0",
         "detach",
+        "release_sandbox",
         "remove_sandbox",
         "remove_pod",
     ];

@@ -189,6 +189,7 @@ async fn what_is_left_of_pods_that_went_unseen_is_removed() {
     world.start();
     world.until("all is gone", |w| w.runtime.known().is_empty() && !w.pod_dir().exists()).await;
     assert!(world.network.attached.lock().unwrap().is_empty());
+    world.until("its sandbox is gone", |w| w.runtime.sandboxes_left().is_empty()).await;
     let collected = world.network.collected.lock().unwrap().clone();
     assert!(collected.iter().any(|alive| alive.iter().any(|uid| uid == UID) || alive.is_empty()));
 }
