@@ -58,7 +58,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
     use cli::Command;
     match cli.command {
         Command::Up(up) => threaded(up.run(cli.log)),
-        Command::Server(args) => threaded(async move { server::run(&args, None, &cli.log).await }),
+        Command::Server(args) => threaded(up::server(*args, cli.log)),
         Command::Agent(agent) => threaded(agent.run(cli.log)),
         Command::Token(command) => threaded(command.run()),
         Command::Bundle(command) => command.run(),

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use crate::dns::DnsArgs;
-use crate::{dns, settle};
+use crate::{dns, files, settle};
 
 /// As the kubelet's default.
 const PODS: u32 = 110;
@@ -143,7 +143,8 @@ impl Node {
     /// Starts the agent. It waits for containerd by itself once containerd answered at all.
     pub async fn start(args: &NodeArgs, data: &Path, upstream: Upstream) -> Result<Self> {
         let folder = data.join("node");
-        std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+        // Whatever the data directory is: pods' secrets and logs are in there.
+        files::make_private(&folder)?;
         let machine = Machine::probe(&folder, args.max_pods).context("can't read what this machine has")?;
         let notices = Notices::default();
         let name = args.name()?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use gantry_link::{Client, Uplink};
 use gantry_node::cluster::{Cluster, Remote, remote};
@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::access::{Access, Current, Join, Kubeconfig};
 use crate::cli::Log;
 use crate::delivery::Through;
+use crate::files;
 use crate::logging;
 use crate::node::{Node, NodeArgs, Upstream};
 use crate::stop::Stop;
@@ -48,7 +49,7 @@ impl AgentArgs {
     /// Runs a node until it is told to stop.
     pub async fn run(self, log: Log) -> Result<ExitCode> {
         logging::start(&log)?;
-        std::fs::create_dir_all(&self.data_dir).with_context(|| format!("can't make {}", self.data_dir.display()))?;
+        files::make_data_dir(&self.data_dir)?;
         let data = self.data_dir.canonicalize()?;
         let folder = Folder::claim(&data)?;
         let mut stop = Stop::new()?;
