@@ -25,9 +25,13 @@ pub fn socket(data: &Path) -> PathBuf {
     run_dir(data).join("containerd.sock")
 }
 
-fn run_dir(data: &Path) -> PathBuf {
+/// Holds what must not lie in data directories.
+pub const RUN: &str = "/run/gantry";
+
+/// Of one data directory.
+pub fn run_dir(data: &Path) -> PathBuf {
     let hash = hex::encode(Sha256::digest(data.as_os_str().as_encoded_bytes()));
-    Path::new("/run/gantry").join(hash.get(..12).unwrap_or_default())
+    Path::new(RUN).join(hash.get(..12).unwrap_or_default())
 }
 
 /// Starts a containerd whose root and state lie under `data`, and waits until it answers.
@@ -55,6 +59,8 @@ pub fn start(data: &Path) -> Result<Process> {
 pub fn clean(data: &Path) {
     // Nothing is there when containerd never ran.
     let _ = fs::remove_dir_all(run_dir(data));
+    // Stays while another data directory's things are in it.
+    let _ = fs::remove_dir(RUN);
 }
 
 /// No CRI (Gantry is the orchestrator), and none of the snapshotters that need what the machine lacks.

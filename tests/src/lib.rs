@@ -5,12 +5,14 @@ pub mod containerd;
 pub mod dns;
 pub mod fleet;
 pub mod kubectl;
+pub mod left;
 pub mod manifests;
 pub mod netns;
 pub mod pair;
 pub mod process;
 pub mod stack;
 pub mod suite;
+pub mod traces;
 pub mod wait;
 
 pub use case::Case;

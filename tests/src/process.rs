@@ -1,6 +1,7 @@
 //! A process that may outlive whoever started it: known by its id and start time, never by its name.
 
 use std::fs::{self, File};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -75,12 +76,21 @@ impl Process {
         if let Some(child) = &mut self.child
             && let Some(status) = child.try_wait()?
         {
-            bail!("{} ended ({status}); the end of its log:\n{}", self.name, self.log_tail(30));
+            bail!("{} ended ({status}); {}", self.name, self.log_end(30));
         }
         if !self.is_alive() {
-            bail!("{} is not running; the end of its log:\n{}", self.name, self.log_tail(30));
+            bail!("{} is not running; {}", self.name, self.log_end(30));
         }
         Ok(())
+    }
+
+    /// Where its log is and how it ends, to be shown below an error.
+    pub fn log_end(&self, lines: usize) -> String {
+        let (log, end) = (self.files.log.display(), self.log_tail(lines));
+        match end.trim().is_empty() {
+            true => format!("its log {log} is empty"),
+            false => format!("the end of its log {log}:\n{end}"),
+        }
     }
 
     /// The last lines of its log.
@@ -134,6 +144,13 @@ impl Process {
         })?;
         Ok(())
     }
+}
+
+/// Makes a folder for state, which may have secrets in it; closes one that is there to all but its owner.
+pub fn make_private(dir: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.and_then(|()| fs::set_permissions(dir, fs::Permissions::from_mode(0o700)))
+        .with_context(|| format!("can't make {}", dir.display()))
 }
 
 /// Field 22 of `/proc/PID/stat`; none for a process that is gone or a zombie.

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::process::make_private;
 use crate::suite::patience;
-use crate::{Kubectl, Process, containerd, wait_for};
+use crate::{Kubectl, Process, containerd, left, wait_for};
 
 /// What to start, and where.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ pub struct Stack {
 impl Stack {
     /// Starts containerd and the host, and waits until the API is ready.
     pub fn start(options: Options) -> Result<Self> {
-        fs::create_dir_all(&options.data).with_context(|| format!("can't make {}", options.data.display()))?;
+        make_private(&options.data)?;
         let options = Options { data: options.data.canonicalize()?, ..options };
         let mut stack = Self { options, containerd: None, gantry: None };
         let shared = stack.options.share_containerd && containerd::answers(Path::new(containerd::SYSTEM));
@@ -66,8 +67,14 @@ impl Stack {
         (gantry.is_some() || containerd.is_some()).then_some(Self { options, containerd, gantry })
     }
 
-    /// Starts the host again after [`Stack::crash_gantry`] or [`Stack::stop_gantry`].
+    /// Starts the host again after [`Stack::crash_gantry`] or [`Stack::stop_gantry`], and waits until the API is ready.
     pub fn start_gantry(&mut self) -> Result<()> {
+        self.launch_gantry()?;
+        self.until_ready()
+    }
+
+    /// Starts the host, and waits for nothing.
+    pub fn launch_gantry(&mut self) -> Result<()> {
         let kubeconfig = self.kubeconfig();
         if kubeconfig.exists() {
             fs::remove_file(&kubeconfig)?;
@@ -82,8 +89,13 @@ impl Stack {
         }
         command.args(&self.options.args);
         // Kept before it is ready, so that whoever gets the error can stop it.
-        let gantry = self.gantry.insert(Process::start(&self.options.data, "gantry", &mut command)?);
-        let kubectl = Kubectl::newest(&kubeconfig);
+        self.gantry = Some(Process::start(&self.options.data, "gantry", &mut command)?);
+        Ok(())
+    }
+
+    fn until_ready(&mut self) -> Result<()> {
+        let (kubeconfig, kubectl) = (self.kubeconfig(), self.kubectl());
+        let gantry = self.gantry.as_mut().context("the host was not started")?;
         let ready = wait_for("the API to be ready", patience(), || {
             if let Err(ended) = gantry.check() {
                 return Ok(Err(ended));
@@ -93,7 +105,7 @@ impl Stack {
             }
             kubectl.run(&["get", "--raw", "/readyz"]).map(|_| Ok(()))
         });
-        ready.with_context(|| format!("the end of the host's log:\n{}", gantry.log_tail(30)))?
+        ready.with_context(|| gantry.log_end(30))?
     }
 
     /// Other arguments for the next start of the host.
@@ -119,7 +131,7 @@ impl Stack {
             containerd.stop(Duration::from_secs(20))?;
             containerd::clean(&self.options.data);
         }
-        cleaned
+        cleaned.and_then(|()| left::nothing(&self.options.data, std::slice::from_ref(&self.options.data)))
     }
 
     fn clean_node(&self) -> Result<()> {

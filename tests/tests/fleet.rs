@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use gantry_tests::case::text;
 use gantry_tests::manifests::{deployment, pod, with};
 use gantry_tests::suite::patience;
-use gantry_tests::{Case, Fleet, fleet, netns, suite};
+use gantry_tests::{Case, Fleet, fleet, left, netns, suite};
 use nix::sched::{CloneFlags, setns};
 use serde_json::{Value, json};
 
@@ -60,6 +60,7 @@ fn play(fleet: &mut Fleet) -> Result<()> {
     cut_off_and_serving(fleet, &case)?;
     dead_and_alive(fleet, &case)?;
     another_network(fleet, &case)?;
+    twice_is_once(fleet)?;
     case.line("delete deployment,service,pod --all --timeout=60s")?;
     for node in fleet.nodes() {
         case.until(&format!("{} to be as it was", node.name()), || {
@@ -174,6 +175,25 @@ fn dead_and_alive(fleet: &Fleet, case: &Case) -> Result<()> {
     case.line("delete pod on-node-2 --timeout=60s --ignore-not-found")?;
     case.apply(&serving("on-node-2", "node-2"))?;
     case.line("wait pod -l app=spread --for=condition=Ready --timeout=60s").map(drop)
+}
+
+/// A second agent used to be started beside one that runs, which ended at once, and nothing said so.
+fn twice_is_once(fleet: &Fleet) -> Result<()> {
+    let data = fleet.kubeconfig().parent().context("a folder")?.to_owned();
+    let note = data.join("node-1.pid");
+    let before = std::fs::read_to_string(&note)?;
+    let refused = fleet.revive("node-1").err().context("a node was started twice")?;
+    ensure!(format!("{refused:#}").contains("node-1 runs already"), "{refused:#}");
+    ensure!(std::fs::read_to_string(&note)? == before, "it was noted as another process");
+    // Also beside one that nobody has written down.
+    std::fs::remove_file(&note)?;
+    let refused = fleet.revive("node-1");
+    std::fs::write(&note, before)?;
+    let refused = refused.err().context("a second agent runs")?;
+    ensure!(format!("{refused:#}").contains("node-1 runs already"), "{refused:#}");
+    let left = left::nothing(&data, &[]).err().context("nothing runs")?;
+    ensure!(format!("{left:#}").contains("(gantry)"), "{left:#}");
+    Ok(())
 }
 
 /// Tunnels in the place of routes, by another bundle: no pod is made anew.

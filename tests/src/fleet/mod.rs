@@ -16,8 +16,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::case::text;
+use crate::process::make_private;
 use crate::suite::patience;
-use crate::{Case, Kubectl, Process, containerd, wait_for};
+use crate::{Case, Kubectl, Process, containerd, left, wait_for};
 pub use node::Node;
 use wire::Wire;
 
@@ -59,7 +60,7 @@ const PORT: u16 = 6443;
 impl Fleet {
     /// Starts everything, and waits until all nodes are ready. `progress` is told what comes next.
     pub fn start(options: Options, progress: impl Fn(&str)) -> Result<Self> {
-        fs::create_dir_all(&options.data).with_context(|| format!("can't make {}", options.data.display()))?;
+        make_private(&options.data)?;
         let options = Options { data: options.data.canonicalize()?, ..options };
         let mut fleet = Self::of(options);
         let started = fleet.begin(&progress);
@@ -100,14 +101,15 @@ impl Fleet {
         progress("the server");
         self.write_bundle()?;
         self.start_server()?;
+        let mut agents = Vec::new();
         for node in &self.nodes {
             progress(node.name());
             node.make()?;
-            node.start()?;
+            agents.push((node.name(), node.start()?));
         }
-        for node in &self.nodes {
-            progress(&format!("{} to be ready", node.name()));
-            self.until_ready(node.name(), "True", patience())?;
+        for (name, mut agent) in agents {
+            progress(&format!("{name} to be ready"));
+            self.until_up(name, &mut agent, &Value::Null)?;
         }
         self.zone()
     }
@@ -215,25 +217,50 @@ impl Fleet {
         self.node(name)?.kill()
     }
 
-    /// Starts a node that was killed.
+    /// Starts a node that was killed, and waits until it is ready.
     pub fn revive(&self, name: &str) -> Result<()> {
         let node = self.node(name)?;
+        node.must_be_dead()?;
         node.heal()?;
-        node.start()
+        let before = self.renewed(name)?;
+        let mut agent = node.start()?;
+        self.until_up(name, &mut agent, &before)
+    }
+
+    /// Waits until a node's agent has renewed its Lease since `before` and the node is ready. Fails as soon as the agent
+    /// has ended, with the end of its log.
+    fn until_up(&self, name: &str, agent: &mut Process, before: &Value) -> Result<()> {
+        let up = wait_for(&format!("{name} to be ready"), patience(), || {
+            if let Err(ended) = agent.check() {
+                return Ok(Err(ended));
+            }
+            ensure!(self.renewed(name)? != *before, "its agent has not renewed its Lease");
+            self.is_ready(name, "True").map(Ok)
+        });
+        up.with_context(|| agent.log_end(25))?
+    }
+
+    /// When a node's agent was heard of last; null: never.
+    fn renewed(&self, name: &str) -> Result<Value> {
+        let words = ["get", "lease", "-n", "kube-node-lease", name, "--ignore-not-found", "-o", "json"];
+        let lease = self.kubectl().run(&words)?;
+        let lease: Value = if lease.trim().is_empty() { Value::Null } else { serde_json::from_str(&lease)? };
+        Ok(lease.pointer("/spec/renewTime").cloned().unwrap_or_default())
     }
 
     /// Waits until a node's Ready is that: `True`, `False` or `Unknown`.
     pub fn until_ready(&self, node: &str, ready: &str, patience: Duration) -> Result<()> {
-        let kubectl = self.kubectl();
-        wait_for(&format!("Ready of node {node} to be {ready}"), patience, || {
-            let found = kubectl.json(&["get", "node", node])?;
-            let conditions = found.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-            let mut found =
-                conditions.filter(|c| text(c, "/type") == "Ready").map(|c| (text(c, "/status"), text(c, "/message")));
-            let (status, message) = found.next_back().unwrap_or_default();
-            ensure!(status == ready, "it is {status:?}: {message}");
-            Ok(())
-        })
+        wait_for(&format!("Ready of node {node} to be {ready}"), patience, || self.is_ready(node, ready))
+    }
+
+    fn is_ready(&self, node: &str, ready: &str) -> Result<()> {
+        let found = self.kubectl().json(&["get", "node", node])?;
+        let conditions = found.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+        let mut found =
+            conditions.filter(|c| text(c, "/type") == "Ready").map(|c| (text(c, "/status"), text(c, "/message")));
+        let (status, message) = found.next_back().unwrap_or_default();
+        ensure!(status == ready, "it is {status:?}: {message}");
+        Ok(())
     }
 
     /// The ends of all logs.
@@ -263,9 +290,12 @@ impl Fleet {
         }
         containerd::clean(data);
         outcome = outcome.and(self.wire.remove());
+        let nodes: Vec<PathBuf> = self.nodes.iter().map(Node::data).collect();
+        // Found again by the next `stop` as long as something is there.
+        outcome.and_then(|()| left::nothing(data, &nodes))?;
         match fs::remove_file(data.join("fleet.json")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => outcome.and(Err(error.into())),
-            _ => outcome,
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
         }
     }
 }
@@ -273,7 +303,7 @@ impl Fleet {
 fn folder(data: &Path, part: &str) -> Result<PathBuf> {
     let (folder, cache) = (data.join(part), data.join("cache"));
     for made in [&folder, &cache] {
-        fs::create_dir_all(made).with_context(|| format!("can't make {}", made.display()))?;
+        make_private(made)?;
     }
     let link = folder.join("cache");
     if !link.exists() {

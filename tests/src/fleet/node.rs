@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::wire::{SERVER, Wire};
 use super::{Options, PORT, folder, said};
-use crate::{Process, containerd};
+use crate::{Process, containerd, left};
 
 /// The table that keeps the server's packets away from a node that is cut off.
 const CUT: &str = "fleet-cut";
@@ -59,7 +59,8 @@ impl Node {
     }
 
     /// Starts its agent, without waiting for anything. The first time it joins with a token.
-    pub fn start(&self) -> Result<()> {
+    pub fn start(&self) -> Result<Process> {
+        self.must_be_dead()?;
         let Options { data, gantry, images, .. } = &self.options;
         let mut command = self.wire.command(self.number, gantry);
         let folder = folder(data, &self.name)?;
@@ -76,7 +77,20 @@ impl Node {
         for image in images {
             command.arg("--import").arg(image);
         }
-        Process::start(data, &self.name, &mut command).map(drop)
+        Process::start(data, &self.name, &mut command)
+    }
+
+    /// Where its agent keeps its state.
+    pub(super) fn data(&self) -> PathBuf {
+        self.options.data.join(&self.name)
+    }
+
+    pub(super) fn must_be_dead(&self) -> Result<()> {
+        // Not only the one that was noted: another one would end as soon as it sees that its folder is in use.
+        match left::processes(&[self.data()]).as_slice() {
+            [] => Ok(()),
+            running => bail!("{} runs already, as {}", self.name, running.join(", ")),
+        }
     }
 
     /// Whether its agent runs.
