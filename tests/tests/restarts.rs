@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use gantry_tests::case::{number, text};
 use gantry_tests::manifests::{deployment, pod};
-use gantry_tests::{Case, Suite, netns};
+use gantry_tests::{Case, Suite, netns, traces};
 use rand::{Rng, SeedableRng};
 
 /// Kills in one run; the seed of their moments is printed.
@@ -171,10 +172,19 @@ fn a_clean_stop_leaves_nothing() -> Result<()> {
     let case = suite.case("leaves")?;
     case.apply(&deployment("web", 3))?;
     case.line("rollout status deployment/web --timeout=120s")?;
+    let pods = went_and_stayed(&case)?;
+    for folder in ["", "node", "records"] {
+        let folder = suite.stack()?.data().join(folder);
+        let mode = fs::metadata(&folder)?.mode();
+        ensure!(mode & 0o077 == 0, "others may look into {}: {mode:o}", folder.display());
+    }
     let (links, rules) = (netns::ip("-o link")?, Command::new("nft").args(["list", "ruleset"]).output()?);
     ensure!(links.contains("gtr0") && !rules.stdout.is_empty(), "{links}");
     let data = suite.stack()?.data().to_path_buf();
     suite.stop()?;
+    let left = traces::cgroups(&pods)?;
+    ensure!(left.is_empty(), "cgroups are left of {left:?}");
+    ensure!(!traces::run_dir(&data).exists(), "{} is left", traces::run_dir(&data).display());
     let links = netns::ip("-o link")?;
     ensure!(!links.contains("gtr"), "{links}");
     let rules = String::from_utf8(Command::new("nft").args(["list", "ruleset"]).output()?.stdout)?;
@@ -192,4 +202,22 @@ fn a_clean_stop_leaves_nothing() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Uids of pods: some that run, one that has ended, and one that ended and was deleted, of which nothing is left.
+fn went_and_stayed(case: &Case) -> Result<BTreeSet<String>> {
+    for name in ["ended", "deleted"] {
+        case.apply(&pod(name, "id"))?;
+        case.until_is(&format!("pod {name}"), "/status/phase", "Succeeded")?;
+    }
+    let pods: BTreeSet<String> = case.list("pods")?.iter().map(|pod| text(pod, "/metadata/uid")).collect();
+    let deleted = BTreeSet::from([text(&case.get("pod deleted")?, "/metadata/uid")]);
+    let have = traces::cgroups(&pods)?;
+    ensure!(have == pods, "{have:?} have cgroups of {pods:?}");
+    case.line("delete pod deleted")?;
+    case.until("its cgroup to go", || {
+        ensure!(traces::cgroups(&deleted)?.is_empty(), "it is there");
+        Ok(())
+    })?;
+    Ok(pods)
 }
