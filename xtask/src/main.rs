@@ -3,10 +3,12 @@
 mod bench;
 mod build;
 mod depend;
+mod first;
 mod fleet;
 mod image;
 mod packages;
 mod paths;
+mod quiet;
 mod shell;
 mod up;
 mod verify;

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::quiet::{self, Quiet};
 use crate::shell::{self, Step};
 
 /// A program and the Debian/Ubuntu package that has it.
@@ -36,6 +37,7 @@ pub const TEST: &[Need] =
 
 /// Installs what is missing, and says what.
 pub fn install(needs: &[&[Need]]) -> Result<()> {
+    quiet::remove_left(Path::new(quiet::POLICY))?;
     let missing: Vec<&str> =
         needs.iter().flat_map(|group| group.iter()).filter(|n| !on_path(n.program)).map(|n| n.package).collect();
     if missing.is_empty() {
@@ -46,17 +48,10 @@ pub fn install(needs: &[&[Need]]) -> Result<()> {
     }
     let step = Step::new(format!("install {}", missing.join(" ")));
     // Neither containerd nor the registry may start as a service: each use here has its own.
-    let policy = Path::new("/usr/sbin/policy-rc.d");
-    let ours = !policy.exists() && std::fs::write(policy, "#!/bin/sh\nexit 101\n").is_ok();
-    if ours {
-        shell::succeeds(Command::new("chmod").arg("755").arg(policy));
-    }
-    let outcome = apt(&["update"])
-        .and_then(|()| apt(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat()));
-    if ours {
-        std::fs::remove_file(policy)?;
-    }
-    outcome?;
+    let quiet = Quiet::services(Path::new(quiet::POLICY))?;
+    apt(&["update"])
+        .and_then(|()| apt(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat()))?;
+    drop(quiet);
     step.done("");
     Ok(())
 }

@@ -63,11 +63,6 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
-/// Whether a program runs and succeeds, whatever it prints.
-pub fn succeeds(command: &mut Command) -> bool {
-    captured(command).is_ok_and(|out| out.status.success())
-}
-
 fn captured(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::null()).output().with_context(|| format!("can't run {}", shown(command)))
 }

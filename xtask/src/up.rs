@@ -3,14 +3,13 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use gantry_tests::stack::{Options, Stack};
-use gantry_tests::{Kubectl, wait_for};
-use serde_json::Value;
 
+use crate::first;
 use crate::shell::Step;
 use crate::{build, packages, paths};
 
@@ -52,20 +51,23 @@ impl Up {
         // From here on Ctrl-C stops in order what was started. With --detach as well, until it has been left running.
         let stop = Stop::on_interrupt()?;
         let step = Step::new("start the control plane");
-        let stack = Stack::start(self.options())?;
+        let mut stack = Stack::start(self.options())?;
         step.done(&self.listen);
-        let shown = first_deployment(&stack.kubectl(), &stop).and_then(|()| self.explain(&stack));
-        match shown {
-            Ok(()) if self.detach => Ok(()),
-            Ok(()) => {
-                println!("\nCtrl-C stops it.");
-                self.watch(stack, &stop)
-            }
-            Err(error) => {
-                self.end(stack)?;
-                Err(error)
-            }
+        // Whatever the bundle makes of it: the control plane is there, and stays.
+        if let Err(why) = first::deployment(&mut stack, &stop) {
+            println!("\n! examples/web.yaml does not run: {why:#}");
         }
+        let ended = stack.gantry().and_then(|gantry| gantry.check().err());
+        if ended.is_some() || stop.within(Duration::ZERO) {
+            self.end(stack)?;
+            return ended.map_or_else(|| bail!("interrupted"), Err);
+        }
+        self.explain(&stack);
+        if self.detach {
+            return Ok(());
+        }
+        println!("\nCtrl-C stops it.");
+        self.watch(stack, &stop)
     }
 
     fn options(&self) -> Options {
@@ -73,7 +75,7 @@ impl Up {
         Options { bundle, listen: self.listen.clone(), ..options(&self.data_dir) }
     }
 
-    fn explain(&self, stack: &Stack) -> Result<()> {
+    fn explain(&self, stack: &Stack) {
         let kubeconfig = stack.kubeconfig();
         println!("\nkubeconfig: {}\n\nNext, try:", kubeconfig.display());
         println!("  export KUBECONFIG={}", kubeconfig.display());
@@ -89,7 +91,6 @@ impl Up {
         if self.detach {
             println!("\n`cargo xtask down` stops it.");
         }
-        Ok(())
     }
 
     /// Until Ctrl-C, or until the host ends by itself.
@@ -115,7 +116,7 @@ impl Up {
 }
 
 /// Whether it is to end: Ctrl-C, SIGTERM, or the terminal is gone.
-struct Stop {
+pub struct Stop {
     pressed: mpsc::Receiver<()>,
     seen: Cell<bool>,
 }
@@ -128,7 +129,7 @@ impl Stop {
     }
 
     /// Waits so long for it.
-    fn within(&self, patience: Duration) -> bool {
+    pub fn within(&self, patience: Duration) -> bool {
         let quiet = self.pressed.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout);
         self.seen.set(self.seen.get() || !quiet);
         self.seen.get()
@@ -160,47 +161,4 @@ pub fn options(data: &Path) -> Options {
         images: vec![paths::image()],
         args: Vec::new(),
     }
-}
-
-/// Applies the example and shows three pods with their addresses, and an answer from one of them.
-fn first_deployment(kubectl: &Kubectl, stop: &Stop) -> Result<()> {
-    let begun = Instant::now();
-    let step = Step::new("apply examples/web.yaml");
-    kubectl.run(&["apply", "-f", &paths::root().join("examples/web.yaml").to_string_lossy()])?;
-    let address = wait_for("three pods to be ready", Duration::from_secs(60), || {
-        if stop.within(Duration::ZERO) {
-            return Ok(None);
-        }
-        let ready = ready_addresses(kubectl)?;
-        step.detail(&format!("{} of 3 pods are ready", ready.len()));
-        match ready.as_slice() {
-            [first, _, _, ..] => Ok(Some(first.clone())),
-            _ => bail!("only {} of 3 pods are ready; `kubectl describe pods -l app=web` says why", ready.len()),
-        }
-    })?;
-    let Some(address) = address else { bail!("interrupted before three pods were ready") };
-    step.done(&format!("three pods are ready after {:.1} s", begun.elapsed().as_secs_f32()));
-    print!("\n{}", kubectl.run(&["get", "pods", "-o", "wide"])?);
-    println!("\nhttp://{address}:8080/ answers:\n{}", fetch(&address)?);
-    Ok(())
-}
-
-fn ready_addresses(kubectl: &Kubectl) -> Result<Vec<String>> {
-    let pods = kubectl.json(&["get", "pods", "-l", "app=web"])?;
-    let ready = |pod: &&Value| pod.pointer("/status/containerStatuses/0/ready") == Some(&Value::Bool(true));
-    let address = |pod: &Value| pod.pointer("/status/podIP").and_then(Value::as_str).map(str::to_owned);
-    let items = pods.get("items").and_then(Value::as_array);
-    Ok(items.into_iter().flatten().filter(ready).filter_map(address).collect())
-}
-
-fn fetch(address: &str) -> Result<String> {
-    use std::io::{Read, Write};
-    let mut stream =
-        std::net::TcpStream::connect((address, 8080)).with_context(|| format!("can't reach {address}:8080"))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET / HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
-    stream.shutdown(std::net::Shutdown::Write)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer.split_once("\r\n\r\n").map_or(answer.clone(), |(_, body)| body.to_owned()))
 }
