@@ -1,4 +1,5 @@
-//! The host killed and started again: nothing acknowledged is lost, nothing runs twice, nothing is left.
+//! The host killed and started again, also while it starts: nothing acknowledged is lost, nothing runs twice, nothing is
+//! left that no pod accounts for.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +14,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use gantry_tests::case::{number, text};
 use gantry_tests::manifests::{deployment, pod};
-use gantry_tests::{Case, Suite, netns, traces};
+use gantry_tests::{Case, Stack, Suite, netns, traces};
 use rand::{Rng, SeedableRng};
 
 /// Kills in one run; the seed of their moments is printed.
 const KILLS: usize = 50;
+/// Of ten kills, so many hit a host that is not ready yet.
+const EARLY: u32 = 5;
 
 #[test]
 fn a_killed_host_loses_nothing_and_starts_nothing_twice() -> Result<()> {
@@ -26,6 +29,8 @@ fn a_killed_host_loses_nothing_and_starts_nothing_twice() -> Result<()> {
     case.apply(&deployment("steady", 3))?;
     case.line("rollout status deployment/steady --timeout=120s")?;
     let before = containers(&case, "steady")?;
+    case.apply(&deployment("churn", 4))?;
+    case.line("rollout status deployment/churn --timeout=120s")?;
     let seed = std::env::var("GANTRY_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(rand::random::<u64>);
     println!("GANTRY_SEED={seed}");
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
@@ -35,12 +40,12 @@ fn a_killed_host_loses_nothing_and_starts_nothing_twice() -> Result<()> {
         let churn = scope.spawn(|| churn_until(&case, &over));
         let mut outcome = Ok(());
         for _ in 0..KILLS {
-            thread::sleep(Duration::from_millis(random.random_range(50..600)));
-            outcome = suite.stack().and_then(|stack| stack.crash_gantry().and_then(|()| stack.start_gantry()));
+            outcome = suite.stack().and_then(|stack| kill(stack, &mut random));
             if outcome.is_err() {
                 break;
             }
         }
+        outcome = outcome.and_then(|()| suite.stack()?.start_gantry());
         over.store(true, Ordering::Relaxed);
         churn.join().ok().context("the churn panicked")?;
         let kept = writer.join().ok().context("the writer panicked")?;
@@ -56,7 +61,40 @@ fn a_killed_host_loses_nothing_and_starts_nothing_twice() -> Result<()> {
     let tasks = tasks(&mut suite)?;
     let wanted = running(&case)?;
     ensure!(tasks == wanted, "containerd runs {tasks:?}, pods say {wanted:?}");
+    nothing_else(&mut suite, &case)?;
     suite.stop()
+}
+
+/// Starts a host and kills it: at some moment of its start, or a while after it was ready.
+fn kill(stack: &mut Stack, random: &mut impl Rng) -> Result<()> {
+    if stack.gantry().is_some() {
+        stack.crash_gantry()?;
+    }
+    if random.random_ratio(EARLY, 10) {
+        stack.launch_gantry()?;
+        thread::sleep(Duration::from_millis(random.random_range(0..1500)));
+    } else {
+        stack.start_gantry()?;
+        thread::sleep(Duration::from_millis(random.random_range(50..600)));
+    }
+    stack.crash_gantry()
+}
+
+/// What the node has on this machine is what the pods need that live.
+fn nothing_else(suite: &mut Suite, case: &Case) -> Result<()> {
+    let alive: BTreeSet<String> = case.list("pods")?.iter().map(|pod| text(pod, "/metadata/uid")).collect();
+    let events = case.list("events")?;
+    let of_pods = events.iter().filter(|event| text(event, "/involvedObject/kind") == "Pod");
+    let seen: BTreeSet<String> = of_pods.map(|event| text(event, "/involvedObject/uid")).chain(alive.clone()).collect();
+    println!("{} pods live of {} that were", alive.len(), seen.len());
+    ensure!(seen.len() > alive.len(), "no pod ever went");
+    case.until("nothing to be left of other pods", || {
+        traces::Traces::of(suite.stack()?)?.only_of(&alive)?;
+        let (links, cgroups) = (traces::links()?, traces::cgroups(&seen)?);
+        ensure!(links == alive.len(), "{links} links for {} pods", alive.len());
+        ensure!(cgroups == alive, "cgroups of {cgroups:?}, pods {alive:?}");
+        Ok(())
+    })
 }
 
 /// Makes ConfigMaps; gives those that were acknowledged.
@@ -79,7 +117,6 @@ fn write_until(case: &Case, over: &AtomicBool) -> BTreeSet<String> {
 
 /// Scales a Deployment up and down, so that a kill meets pods on their way.
 fn churn_until(case: &Case, over: &AtomicBool) {
-    let _ = case.apply(&deployment("churn", 1));
     for n in 0.. {
         if over.load(Ordering::Relaxed) {
             break;
