@@ -10,9 +10,10 @@ use anyhow::{Result, ensure};
 
 use crate::{containerd, wait_for};
 
-/// Programs that run for a data directory. Others may name it too: an editor, a pager, whoever asks.
-const OURS: [&str; 4] = ["gantry", "containerd", "containerd-shim-runc-v2", "nsenter"];
-/// A shim ends a moment after its last container.
+/// Programs that run for a data directory. Others may name it too: an editor, a pager, whoever asks. Shims are containerd's
+/// and not looked for: one whose host was killed while it was started may stay.
+const OURS: [&str; 3] = ["gantry", "containerd", "nsenter"];
+/// What was killed takes a moment to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Fails while a process or a mount of this data directory is there; `nodes` are those of its nodes.
