@@ -14,6 +14,7 @@ use gantry_control::{bootstrap, definitions, events, gc, namespaces, nodes, plug
 use gantry_link::Hub;
 use gantry_model::{Kinds, core};
 use gantry_node::cluster::{Cluster, Local};
+use gantry_node::proxy::Proxy;
 use gantry_node::records::Outlet;
 use gantry_objects::Objects;
 use gantry_plugin::{Bundle, Engine, EngineOptions, Loaded};
@@ -121,9 +122,9 @@ impl Control {
     }
 
     /// What a node in the same process gets.
-    pub fn upstream(&self, cluster_ranges: Vec<String>) -> Upstream {
+    pub fn upstream(&self, cluster_ranges: Vec<String>, proxy: Proxy) -> Upstream {
         let (plugins, outlets) = (self.loaded().to_vec(), self.outlets());
-        Upstream { cluster: self.cluster(), plugins, outlets, cluster_ranges }
+        Upstream { cluster: self.cluster(), plugins, outlets, cluster_ranges, proxy }
     }
 
     /// The plugins that run.

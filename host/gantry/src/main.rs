@@ -16,6 +16,7 @@ mod loading;
 mod logging;
 mod node;
 mod offer;
+mod proxy;
 mod records;
 mod reviewers;
 mod running;

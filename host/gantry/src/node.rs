@@ -17,6 +17,7 @@ use gantry_node::logs::Notices;
 use gantry_node::network::{self, Absent, Plugged, PodNetwork};
 use gantry_node::node::{Description, Machine, Reserved};
 use gantry_node::policy::{self, Guards, PodGuard, Policies};
+use gantry_node::proxy::Proxy;
 use gantry_node::records::{self, Outlet};
 use gantry_node::runtime::Runtime;
 use gantry_plugin::Loaded;
@@ -126,6 +127,8 @@ pub struct Upstream {
     pub outlets: Vec<Arc<dyn Outlet>>,
     /// Addresses of all pods.
     pub cluster_ranges: Vec<String>,
+    /// What answers HTTP here.
+    pub proxy: Proxy,
 }
 
 /// A running node.
@@ -165,7 +168,7 @@ impl Node {
             let names = runtime.import(archive).await.with_context(|| format!("can't import {}", archive.display()))?;
             tracing::info!(?names, archive = %archive.display(), "imported");
         }
-        let Upstream { cluster, plugins, outlets, .. } = upstream;
+        let Upstream { cluster, plugins, outlets, proxy, .. } = upstream;
         // Before the agent, which takes containers over and reads on what they write.
         let records = ship(args, &name, &folder, notices, outlets).await?;
         dns::tidy(&Prefixes::of(data).links, &plugins).await;
@@ -175,7 +178,7 @@ impl Node {
         let description = Description { pod_ranges, ..description };
         let network = network(args, &description, data, &cluster, &plugins).await?;
         let (recorder, events) = Recorder::new(cluster.clone(), &name);
-        let balancers = balancers(args, &name, &description.addresses, &cluster, &plugins);
+        let balancers = balancers(args, &name, &description.addresses, &cluster, &plugins, &proxy);
         let guards = policies(args, &name, &description.addresses, &cluster, &plugins);
         let (dns, names) = dns::start(&args.dns, &description, &args.cluster_range, &folder, &cluster, &plugins);
         let mut options = Options::new(description, cluster, runtime, network, recorder, folder);
@@ -267,7 +270,11 @@ fn balancers(
     addresses: &[IpAddr],
     cluster: &Arc<dyn Cluster>,
     plugins: &[Arc<Loaded>],
+    proxy: &Proxy,
 ) -> Vec<Balancer> {
+    // Those of plugins that are not here any more go.
+    let here = plugins.iter().filter(|loaded| loaded.grants().plan("proxy")).map(|loaded| loaded.name());
+    proxy.retain(&here.collect::<Vec<_>>());
     let loaded = plugins.iter().filter_map(|loaded| Some((loaded, loaded.load_balancer()?)));
     let options = loaded.map(|(loaded, plugin)| balancer::Options {
         plugin,
@@ -279,6 +286,7 @@ fn balancers(
             cluster_ranges: args.cluster_range.clone(),
         },
         cluster: cluster.clone(),
+        proxy: Some(proxy.clone()),
         node_netns: None,
     });
     options.map(Balancer::start).collect()

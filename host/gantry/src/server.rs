@@ -103,7 +103,7 @@ pub async fn run(args: &ServerArgs, node: Option<&NodeArgs>, log: &Log) -> Resul
     if let Some(fleet) = fleet {
         fleet.stop().await;
     }
-    here.stop().await;
+    here.end().await;
     control.stop().await;
     outcome
 }

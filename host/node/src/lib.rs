@@ -13,6 +13,7 @@ pub mod network;
 pub mod node;
 mod pauses;
 pub mod policy;
+pub mod proxy;
 pub mod records;
 mod resolv;
 pub mod runtime;

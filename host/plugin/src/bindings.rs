@@ -9,6 +9,7 @@ pub mod platform {
             package gantry:host@0.1.0;
             world everything {
                 import gantry:plugin/types@0.1.0;
+                import gantry:plugin/routing@0.1.0;
                 import gantry:plugin/plan@0.1.0;
                 import gantry:plugin/log@0.1.0;
                 import gantry:plugin/config@0.1.0;
@@ -72,6 +73,7 @@ pub mod network {
             "gantry:plugin/types": crate::bindings::platform::gantry::plugin::types,
             "gantry:plugin/log": crate::bindings::platform::gantry::plugin::log,
             "gantry:plugin/config": crate::bindings::platform::gantry::plugin::config,
+            "gantry:plugin/routing": crate::bindings::platform::gantry::plugin::routing,
             "gantry:plugin/plan": crate::bindings::platform::gantry::plugin::plan,
         },
         exports: { default: async },
@@ -87,6 +89,7 @@ pub mod load_balancer {
             "gantry:plugin/types": crate::bindings::platform::gantry::plugin::types,
             "gantry:plugin/log": crate::bindings::platform::gantry::plugin::log,
             "gantry:plugin/config": crate::bindings::platform::gantry::plugin::config,
+            "gantry:plugin/routing": crate::bindings::platform::gantry::plugin::routing,
             "gantry:plugin/plan": crate::bindings::platform::gantry::plugin::plan,
         },
         exports: { default: async },
@@ -102,6 +105,7 @@ pub mod network_policy {
             "gantry:plugin/types": crate::bindings::platform::gantry::plugin::types,
             "gantry:plugin/log": crate::bindings::platform::gantry::plugin::log,
             "gantry:plugin/config": crate::bindings::platform::gantry::plugin::config,
+            "gantry:plugin/routing": crate::bindings::platform::gantry::plugin::routing,
             "gantry:plugin/plan": crate::bindings::platform::gantry::plugin::plan,
         },
         exports: { default: async },

@@ -43,12 +43,34 @@ pub mod network {
     pub use crate::bindings::platform::gantry::plugin::plan::{
         Address, Bridge, Flow, KeptPeers, KeptRoutes, Operation, Place, Route, Sysctl, TunnelPeer, Veth, Vxlan,
     };
+
+    /// Which family of plans must be granted for it.
+    pub fn plan_family(operation: &Operation) -> &'static str {
+        match operation {
+            Operation::EnsureListener(_)
+            | Operation::DeleteListener(_)
+            | Operation::EnsurePool(_)
+            | Operation::DeletePool(_)
+            | Operation::KeepProxies(_) => "proxy",
+            _ => "network",
+        }
+    }
+}
+
+/// `wit/routing.wit`, and what of `wit/plan.wit` is for proxies.
+pub mod proxy {
+    pub use crate::bindings::platform::gantry::plugin::plan::{Certificate, KeptProxies, Listener, Pool};
+    pub use crate::bindings::platform::gantry::plugin::routing::{
+        Action, Balance, Condition, FieldMatch, HealthCheck, HostKind, HostMatch, HttpVersion, Manner, PathKind,
+        PathMatch, Redirect, Response, Rule, Weighted,
+    };
 }
 
 /// `wit/load-balancer.wit`.
 pub mod load_balancer {
     pub use crate::bindings::load_balancer::exports::gantry::plugin::load_balancer::{
-        Backends, Delta, Description, Endpoint, Frontend, NodeInfo, Policy, Port, Protocol,
+        Backend, Backends, Certificate, Delta, Description, Endpoint, Frontend, Http, Listener, NodeInfo, Policy, Port,
+        Protocol, Route,
     };
 }
 

@@ -1,5 +1,7 @@
 //! What a plugin may do. Nothing by default; what holds is what the manifest asks for *and* the bundle gives.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 use crate::family::KindRef;
@@ -33,14 +35,65 @@ pub struct Grants {
     pub objects: Vec<ObjectGrant>,
     /// Recording Events.
     pub events: bool,
-    /// Families of plans it may return: `network`.
+    /// Families of plans it may return: `network`, `proxy`.
     pub plans: Vec<String>,
     /// Prefixes of links on the node.
     pub links: Vec<String>,
     /// Prefixes of nftables tables.
     pub tables: Vec<String>,
+    /// Ports of the node that its plans may listen on: `443`, or `8000-8999`.
+    pub ports: Vec<Ports>,
     /// WASI capabilities with an effect: `filesystem:NAME`, `sockets`.
     pub wasi: Vec<String>,
+}
+
+/// One port, or from one to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Ports {
+    first: u16,
+    last: u16,
+}
+
+impl Ports {
+    fn has(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+
+    fn covers(self, other: Self) -> bool {
+        self.has(other.first) && self.has(other.last)
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
+    }
+}
+
+/// As it stands in a bundle: `80`, `"80"` or `"8000-8999"`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    One(u16),
+    Text(String),
+}
+
+impl TryFrom<Written> for Ports {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let text = match written {
+            Written::One(port) => port.to_string(),
+            Written::Text(text) => text,
+        };
+        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+        let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port != 0);
+        match (port(first), port(last)) {
+            (Some(first), Some(last)) if first <= last => Ok(Self { first, last }),
+            _ => Err(format!("{text:?} is neither a port nor a range of ports as 8000-8999")),
+        }
+    }
 }
 
 /// Every verb that a grant may name.
@@ -101,6 +154,12 @@ impl Effective {
         both(&self.asked.tables, &self.given.tables).cloned().collect()
     }
 
+    /// May its plans listen on this port of the node?
+    pub fn port(&self, port: u16) -> bool {
+        let any = |ports: &[Ports]| ports.iter().any(|range| range.has(port));
+        any(&self.asked.ports) && any(&self.given.ports)
+    }
+
     /// WASI capabilities.
     pub fn wasi(&self) -> Vec<String> {
         both(&self.asked.wasi, &self.given.wasi).cloned().collect()
@@ -121,6 +180,10 @@ impl Effective {
             out.push("asks for events, which the bundle does not give".to_owned());
         }
         out.extend(self.lacking());
+        // Of many ports that it could listen on a few may be enough.
+        let given = |port: &Ports| self.given.ports.iter().any(|given| given.covers(*port));
+        let ports = self.asked.ports.iter().filter(|port| !given(port));
+        out.extend(ports.map(|port| format!("asks for port {port}, which the bundle does not give")));
         out
     }
 
@@ -174,6 +237,21 @@ mod tests {
         for (asked, given, want) in table {
             assert_eq!(Effective::new(asked.clone(), given.clone()).object(&pod(), "get"), want, "{asked:?} {given:?}");
         }
+    }
+
+    #[test]
+    fn ports_are_single_or_ranges() {
+        let ports = |text: &str| toml::from_str::<Grants>(&format!("ports = {text}")).map(|grants| grants.ports);
+        assert_eq!(ports("[80, \"443\", \"8000-8999\"]").unwrap().len(), 3);
+        for wrong in ["[0]", "[\"9-8\"]", "[\"http\"]", "[70000]"] {
+            assert!(ports(wrong).is_err(), "{wrong}");
+        }
+        let grants = |text: &str| Grants { ports: ports(text).unwrap(), ..Grants::default() };
+        let held = Effective::new(grants("[\"1-65535\"]"), grants("[80, \"8000-8999\"]"));
+        assert!(held.port(80) && held.port(8443) && !held.port(443));
+        assert!(!Effective::new(grants("[80]"), Grants::default()).port(80));
+        let withheld = Effective::new(grants("[80, \"8000-9000\"]"), grants("[\"1-8999\"]")).withheld();
+        assert_eq!(withheld, ["asks for port 8000-9000, which the bundle does not give"]);
     }
 
     #[test]

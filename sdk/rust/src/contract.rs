@@ -96,6 +96,7 @@ pub mod load_balancer {
         world: "load-balancer-plugin",
         with: {
             "gantry:plugin/types@0.1.0": crate::types,
+            "gantry:plugin/routing@0.1.0": crate::contract::network::gantry::plugin::routing,
             "gantry:plugin/plan@0.1.0": crate::contract::network::gantry::plugin::plan,
             "gantry:plugin/log@0.1.0": crate::contract::platform::gantry::plugin::log,
             "gantry:plugin/config@0.1.0": crate::contract::platform::gantry::plugin::config,
@@ -113,6 +114,7 @@ pub mod network_policy {
         world: "network-policy-plugin",
         with: {
             "gantry:plugin/types@0.1.0": crate::types,
+            "gantry:plugin/routing@0.1.0": crate::contract::network::gantry::plugin::routing,
             "gantry:plugin/plan@0.1.0": crate::contract::network::gantry::plugin::plan,
             "gantry:plugin/log@0.1.0": crate::contract::platform::gantry::plugin::log,
             "gantry:plugin/config@0.1.0": crate::contract::platform::gantry::plugin::config,

@@ -29,6 +29,7 @@ pub mod merge;
 pub mod network;
 pub mod network_policy;
 pub mod objects;
+pub mod proxy;
 pub mod scheduler;
 pub mod sink;
 #[cfg(not(target_arch = "wasm32"))]

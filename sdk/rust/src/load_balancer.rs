@@ -5,7 +5,10 @@ use crate::export::{Holder, enter, start};
 use crate::{Config, Result};
 
 pub use crate::network::{Flow, Operation};
-pub use wit::{Backends, Delta, Description, Endpoint, Frontend, NodeInfo, Policy, Port, Protocol};
+pub use wit::{
+    Backend, Backends, Certificate, Delta, Description, Endpoint, Frontend, Http, Listener, NodeInfo, Policy, Port,
+    Protocol, Route,
+};
 
 /// A load balancer. See `wit/load-balancer.wit` for when each call comes and what it may rely on.
 pub trait LoadBalancer: Default + 'static {

@@ -26,6 +26,7 @@ mod load_balancer;
 mod network;
 mod network_policy;
 mod objects;
+mod proxy;
 mod scheduler;
 mod sink;
 mod stage;

@@ -1,10 +1,12 @@
 use gantry_plugin::family::load_balancer as host;
 use gantry_sdk::load_balancer::{
-    Backends, Delta, Description, Endpoint, Frontend, NodeInfo, Operation, Policy, Port, Protocol,
+    Backend, Backends, Certificate, Delta, Description, Endpoint, Frontend, Http, Listener, NodeInfo, Operation,
+    Policy, Port, Protocol, Route,
 };
 use gantry_sdk::{Config, Error, Result};
 
 use crate::network::operation;
+use crate::proxy;
 use crate::stage::{Stage, configured};
 use crate::words;
 
@@ -58,12 +60,32 @@ fn frontend(given: Frontend) -> host::Frontend {
     host::Frontend {
         id: given.id,
         class: given.class,
+        created: given.created,
         addresses: given.addresses,
         external_addresses: given.external_addresses,
         ports: given.ports.into_iter().map(port).collect(),
         affinity_seconds: given.affinity_seconds,
         internal: policy(given.internal),
         external: policy(given.external),
+        http: given.http.map(http),
+    }
+}
+
+fn http(given: Http) -> host::Http {
+    let certificate = |c: Certificate| host::Certificate { hosts: c.hosts, secret: c.secret };
+    let listener = |l: Listener| host::Listener {
+        name: l.name,
+        port: l.port,
+        tls: l.tls,
+        certificates: l.certificates.into_iter().map(certificate).collect(),
+    };
+    let route =
+        |r: Route| host::Route { listeners: r.listeners, priority: r.priority, rule: proxy::to_host::rule(r.rule) };
+    let backend = |b: Backend| host::Backend { name: b.name, manner: proxy::to_host::manner(b.manner) };
+    host::Http {
+        listeners: given.listeners.into_iter().map(listener).collect(),
+        routes: given.routes.into_iter().map(route).collect(),
+        backends: given.backends.into_iter().map(backend).collect(),
     }
 }
 

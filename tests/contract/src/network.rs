@@ -3,8 +3,10 @@ use gantry_sdk::network::{
     Address, Attached, Attachment, Bridge, Detached, Flow, KeptPeers, KeptRoutes, Lease, NodeInfo, Operation,
     PeerDelta, Place, Protocol, Route, Sysctl, TunnelPeer, Veth, Vxlan,
 };
+use gantry_sdk::proxy::KeptProxies;
 use gantry_sdk::{Config, Error, Result};
 
+use crate::proxy;
 use crate::stage::{Stage, configured};
 use crate::words;
 
@@ -160,6 +162,13 @@ pub(crate) fn operation(given: host::Operation) -> Operation {
         host::Operation::DeleteLink(link) => Operation::DeleteLink(link),
         host::Operation::Nftables(rules) => Operation::Nftables(rules),
         host::Operation::ForgetFlows(flows) => Operation::ForgetFlows(flows.into_iter().map(flow).collect()),
+        host::Operation::EnsureListener(l) => Operation::EnsureListener(proxy::listener(l)),
+        host::Operation::DeleteListener(name) => Operation::DeleteListener(name),
+        host::Operation::EnsurePool(p) => Operation::EnsurePool(proxy::pool(p)),
+        host::Operation::DeletePool(name) => Operation::DeletePool(name),
+        host::Operation::KeepProxies(k) => {
+            Operation::KeepProxies(KeptProxies { listeners: k.listeners, pools: k.pools })
+        }
     }
 }
 

@@ -38,6 +38,16 @@ pub(super) fn server(issuer: &Issuer<'static, KeyPair>, names: &[String]) -> Res
     sign(&params, issuer)
 }
 
+/// A certificate that nobody else vouches for.
+pub(super) fn alone(names: &[String]) -> Result<Pair, rcgen::Error> {
+    let key = KeyPair::generate()?;
+    let mut params = leaf("gantry-default", None, ExtendedKeyUsagePurpose::ServerAuth)?;
+    params.use_authority_key_identifier_extension = false;
+    params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
+    let certificate = params.self_signed(&key)?;
+    Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
+}
+
 pub(super) fn client(issuer: &Issuer<'static, KeyPair>, user: &str, group: &str) -> Result<Pair, rcgen::Error> {
     sign(&leaf(user, Some(group), ExtendedKeyUsagePurpose::ClientAuth)?, issuer)
 }

@@ -18,11 +18,10 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::access::{Access, Current, Join, Kubeconfig};
 use crate::cli::Log;
 use crate::delivery::Through;
-use crate::files;
-use crate::logging;
 use crate::node::{Node, NodeArgs, Upstream};
 use crate::stop::Stop;
 use crate::streams::NodeStreams;
+use crate::{files, logging, proxy};
 use folder::Folder;
 use plugins::{Plugins, Set};
 
@@ -108,6 +107,7 @@ impl Service {
 
     /// Runs the node; with other plugins, should the server get others. Containers go on meanwhile.
     async fn run(&self, mut set: Set, stop: &mut Stop) -> Result<ExitCode> {
+        let proxy = proxy::start(self.cluster.clone(), &self.args.name()?)?;
         loop {
             let outlets = set.offer.sinks.iter().map(|sink| Through::outlet(&self.client, sink)).collect();
             let upstream = Upstream {
@@ -115,6 +115,7 @@ impl Service {
                 plugins: set.loaded.clone(),
                 outlets,
                 cluster_ranges: set.offer.cluster_ranges.clone(),
+                proxy: proxy.clone(),
             };
             let node = tokio::select! {
                 node = Node::start(&self.args, &self.data, upstream) => node?,
@@ -139,6 +140,7 @@ impl Service {
             }
             tracing::info!("the server has other plugins for nodes: starting over with them");
         }
+        proxy.stop().await;
         tracing::info!("stopped; containers go on");
         Ok(ExitCode::SUCCESS)
     }

@@ -10,6 +10,7 @@ use gantry_model::key::Resource;
 use gantry_model::selector::FieldSelector;
 use gantry_node::cluster::LEASE_NAMESPACE;
 use gantry_objects::Objects;
+use gantry_store::Range;
 use serde_json::Value;
 
 use super::references::{self, Read};
@@ -91,7 +92,8 @@ impl NodeAuthorizer {
         !name.is_empty() && pod.is_none_or(|pod| pod.field("spec.nodeName") == node)
     }
 
-    /// One object by its name, which a pod on the node must say.
+    /// One object by its name, which a pod on the node must say, or a Frontend as that of a certificate: every node answers
+    /// for those.
     fn reads(&self, node: &str, asked: &Attributes<'_>) -> bool {
         let named = exact(asked.fields, "metadata.name");
         let name = match asked.verb {
@@ -106,6 +108,13 @@ impl NodeAuthorizer {
         let pods = self.objects.store().indexed(&Resource::new("", "pods"), None, "spec.nodeName", node);
         let mut own = pods.records.iter().filter(|pod| pod.meta.namespace == asked.namespace);
         own.any(|pod| references::names(&pod.value(), kind, name))
+            || (kind == Read::Secret && self.certifies(asked.namespace, name))
+    }
+
+    fn certifies(&self, namespace: &str, secret: &str) -> bool {
+        let (resource, namespace) = (Resource::new("gantry.dev", "frontends"), Some(namespace.to_owned()));
+        let all = self.objects.store().list(&Range { resource, namespace, after: None, limit: 0 });
+        all.records.iter().any(|frontend| references::certified_by(&frontend.value(), secret))
     }
 
     /// A new request, or one's own.
@@ -158,6 +167,12 @@ mod tests {
             }});
             objects.create(&kind, "default", pod, &Default::default()).await.unwrap();
         }
+        let kind = objects.kinds().by_kind("gantry.dev", "Frontend").unwrap();
+        let listener =
+            json!({"name": "https", "port": 443, "protocol": "HTTPS", "certificates": [{"secretName": "cert"}]});
+        let frontend = json!({"apiVersion": "gantry.dev/v1alpha1", "kind": "Frontend", "metadata": {"name": "f"},
+            "spec": {"class": "ingress", "http": {"listeners": [listener]}}});
+        objects.create(&kind, "default", frontend, &Default::default()).await.unwrap();
         NodeAuthorizer::new(objects, Opened::default())
     }
 
@@ -202,6 +217,8 @@ mod tests {
             "update /pods/status default/mine",
             "get /secrets/ default/of-mine",
             "watch /secrets/ default/ metadata.name=of-mine",
+            "get /secrets/ default/cert",
+            "watch /secrets/ default/ metadata.name=cert",
             "create /events/ default/",
             "create certificates.k8s.io/certificatesigningrequests/ /",
         ] {
@@ -226,6 +243,9 @@ mod tests {
             "patch coordination.k8s.io/leases/ kube-system/n1",
             "get /secrets/ default/of-other",
             "get /secrets/ kube-system/of-mine",
+            "get /secrets/ kube-system/cert",
+            "get /configmaps/ default/cert",
+            "patch /secrets/ default/cert",
             "get /configmaps/ default/of-mine",
             "list /secrets/ default/",
             "watch /secrets/ default/ metadata.name=of-other",

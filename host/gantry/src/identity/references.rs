@@ -31,6 +31,13 @@ pub fn names(pod: &Value, kind: Read, name: &str) -> bool {
         .any(|c| in_container(c, kind, &is))
 }
 
+/// Whether a Frontend names this Secret of its namespace as a certificate.
+pub fn certified_by(frontend: &Value, secret: &str) -> bool {
+    let listeners = frontend.pointer("/spec/http/listeners").and_then(Value::as_array).into_iter().flatten();
+    let certificates = listeners.filter_map(|listener| listener.get("certificates")?.as_array()).flatten();
+    certificates.filter_map(|certificate| certificate.get("secretName")?.as_str()).any(|name| name == secret)
+}
+
 fn in_volume(volume: &Value, kind: Read, is: &impl Fn(&Value, &str) -> bool) -> bool {
     let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
     let mut sources = sources.into_iter().flatten();

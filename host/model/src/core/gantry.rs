@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::http;
+
 /// Their definitions.
 pub(super) fn definitions() -> [(String, Value); 3] {
     [("Plugin", plugin()), ("Bundle", bundle()), ("Frontend", frontend())]
@@ -11,7 +13,7 @@ pub(super) fn definitions() -> [(String, Value); 3] {
 const META: &str = "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const CONDITION: &str = "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.Condition";
 
-fn text(description: &str) -> Value {
+pub(super) fn text(description: &str) -> Value {
     json!({ "type": "string", "description": description })
 }
 
@@ -19,7 +21,7 @@ fn number(description: &str) -> Value {
     json!({ "type": "integer", "format": "int64", "description": description })
 }
 
-fn texts(description: &str) -> Value {
+pub(super) fn texts(description: &str) -> Value {
     json!({ "type": "array", "items": { "type": "string" }, "x-kubernetes-list-type": "set", "description": description })
 }
 
@@ -104,11 +106,11 @@ fn bundle() -> Value {
     preserving(object("Bundle is the set of plugins that this control plane runs.", spec, status))
 }
 
-fn one_of(description: &str, values: &[&str], default: &str) -> Value {
+pub(super) fn one_of(description: &str, values: &[&str], default: &str) -> Value {
     json!({ "type": "string", "description": description, "enum": values, "default": default })
 }
 
-fn port(description: &str, least: u16) -> Value {
+pub(super) fn port(description: &str, least: u16) -> Value {
     json!({
         "type": "integer", "format": "int32", "minimum": least, "maximum": u16::MAX, "description": description,
     })
@@ -141,17 +143,8 @@ fn frontend() -> Value {
         },
     });
     let backends = json!({
-        "type": "object", "required": ["selector"], "description": "Who serves it.", "properties": {
-            "selector": {
-                "type": "object", "required": ["matchLabels"], "properties": {
-                    "matchLabels": {
-                        "type": "object", "minProperties": 1, "additionalProperties": { "type": "string" },
-                        "description": "Labels of the EndpointSlices, in the same namespace, that list the backends.",
-                    },
-                },
-                "description": "Which EndpointSlices list the backends.",
-            },
-        },
+        "type": "object", "required": ["selector"], "description": "Who serves the ports.",
+        "properties": { "selector": selector() },
     });
     let spec = json!({
         "class": { "type": "string", "minLength": 1, "description": "Which load balancers serve it: cluster is the virtual address on every node." },
@@ -165,19 +158,35 @@ fn frontend() -> Value {
         "backends": backends,
         "sessionAffinity": affinity,
         "trafficPolicy": policy,
+        "http": http::schema(),
     });
     let status = json!({ "conditions": conditions() });
     let about = "Frontend is one place where clients reach a set of backends: what a Service, an Ingress or another \
                  orchestrator's service comes to. Load balancers see only Frontends and EndpointSlices.";
     let mut schema = object(about, spec, status);
     if let Some(Value::Object(spec)) = schema.pointer_mut("/properties/spec") {
-        spec.insert("required".to_owned(), json!(["class", "ports", "backends"]));
+        spec.insert("required".to_owned(), json!(["class"]));
+        let one = json!([{ "required": ["ports", "backends"] }, { "required": ["http"] }]);
+        spec.insert("anyOf".to_owned(), one);
         spec.insert("description".to_owned(), json!("What is wanted."));
     }
     if let Some(Value::Object(schema)) = schema.pointer_mut("") {
         schema.insert("required".to_owned(), json!(["spec"]));
     }
     schema
+}
+
+/// Which EndpointSlices list backends.
+pub(super) fn selector() -> Value {
+    json!({
+        "type": "object", "required": ["matchLabels"], "properties": {
+            "matchLabels": {
+                "type": "object", "minProperties": 1, "additionalProperties": { "type": "string" },
+                "description": "Labels of the EndpointSlices, in the same namespace, that list the backends.",
+            },
+        },
+        "description": "Which EndpointSlices list the backends.",
+    })
 }
 
 /// The engine reports more as it learns more: what a status says beyond the schema stays.

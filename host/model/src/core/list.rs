@@ -151,6 +151,13 @@ fn columns(entry: &Entry) -> Vec<PrinterColumn> {
                 0,
                 "Its ports, with those of the nodes.",
             ),
+            column(
+                "Listeners",
+                "string",
+                "{.spec.http.listeners[*] => [.port]/[.protocol]}",
+                0,
+                "Where it speaks HTTP.",
+            ),
         ],
         _ => Vec::new(),
     }

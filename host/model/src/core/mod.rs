@@ -1,6 +1,7 @@
 //! The kinds that the host itself declares, and the definitions that any kind's schema may refer to.
 
 mod gantry;
+mod http;
 mod list;
 
 use std::io::Read;

@@ -69,3 +69,26 @@ fn starting_costs_little() {
     // Two orders of magnitude above what it takes: this is a guard against parsing everything.
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
 }
+
+#[test]
+fn a_frontend_has_ports_or_speaks_http() {
+    let kinds = kinds();
+    let kind = kinds.by_kind("gantry.dev", "Frontend").unwrap();
+    let faults = |spec: serde_json::Value| {
+        let object =
+            json!({"apiVersion": "gantry.dev/v1alpha1", "kind": "Frontend", "metadata": {"name": "f"}, "spec": spec});
+        schema::check(&kinds, &kind, &object).len()
+    };
+    let selector = json!({"matchLabels": {"a": "b"}});
+    let listeners = json!([{"name": "http", "port": 80, "protocol": "HTTP"}]);
+    assert_eq!(faults(json!({"class": "c", "ports": [{"port": 80}], "backends": {"selector": selector}})), 0);
+    assert_eq!(faults(json!({"class": "c", "http": {"listeners": listeners}})), 0);
+    assert_ne!(faults(json!({"class": "c"})), 0);
+    assert_ne!(faults(json!({"class": "c", "ports": [{"port": 80}]})), 0);
+    let rule = |action: serde_json::Value| json!({"class": "c", "http": {"listeners": listeners, "rules": [{"action": action}]}});
+    assert_eq!(faults(rule(json!({"forward": [{"backend": "b"}]}))), 0);
+    assert_eq!(faults(rule(json!({"response": {"status": 404}}))), 0);
+    assert_ne!(faults(rule(json!({}))), 0);
+    assert_ne!(faults(rule(json!({"response": {"status": 404}, "forward": []}))), 0);
+    assert_ne!(faults(rule(json!({"redirect": {"status": 200}}))), 0);
+}

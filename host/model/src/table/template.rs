@@ -1,7 +1,8 @@
 //! Where a column's cell comes from: a JSONPath (`.status.conditions[?(@.type=="Ready")].status`), or a template of
 //! several in braces with text between (`{.status.readyReplicas|0}/{.spec.replicas|0}`; after the bar stands what an
 //! absent value is shown as, or another path to try). `{.spec.ports[*] => [.port][:.nodePort]/[.protocol]}` shows each
-//! value in its own way: what is in brackets vanishes where its path leads to nothing, or to a zero.
+//! value in its own way: what is in brackets vanishes where its path leads to nothing, or to a zero. `{.spec.tls ? yes : no}`
+//! shows one text or the other, as its path leads to something or not.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ pub fn check(text: &str) -> Result<(), TemplateError> {
             Part::Path { path, absent } => {
                 steps(path).is_some() && absent.split('|').all(|a| !a.starts_with('.') || steps(a).is_some())
             }
+            Part::Whether { path, .. } => steps(path).is_some(),
             Part::Each { path, item } => {
                 let paths = pieces(item).into_iter().flatten().filter_map(|piece| piece.path);
                 steps(path).is_some() && pieces(item).is_some() && paths.into_iter().all(|p| steps(p).is_some())
@@ -55,6 +57,9 @@ pub(super) fn cell(column: &PrinterColumn, object: &Value, now: Timestamp) -> Va
         match part {
             Part::Text(text) => out.push_str(text),
             Part::Path { path, absent } => out.push_str(&first(object, path, absent)),
+            Part::Whether { path, yes, no } => {
+                out.push_str(if joined(&find(object, path)).is_empty() { no } else { yes });
+            }
             Part::Each { path, item } => {
                 let items: Vec<String> = find(object, path).into_iter().map(|value| in_own_way(value, item)).collect();
                 out.push_str(if items.is_empty() { "<none>" } else { "" });
@@ -144,6 +149,7 @@ enum Part<'a> {
     Text(&'a str),
     Path { path: &'a str, absent: &'a str },
     Each { path: &'a str, item: &'a str },
+    Whether { path: &'a str, yes: &'a str, no: &'a str },
 }
 
 /// The parts of a template; a text without braces is one path.
@@ -158,10 +164,16 @@ fn parts(text: &str) -> Option<Vec<Part<'_>>> {
         out.push(Part::Text(before));
         out.push(match inside.split_once(" => ") {
             Some((path, item)) => Part::Each { path, item },
-            None => {
-                let (path, absent) = inside.split_once('|').unwrap_or((inside, ""));
-                Part::Path { path, absent }
-            }
+            None => match inside.split_once(" ? ") {
+                Some((path, texts)) => {
+                    let (yes, no) = texts.split_once(" : ").unwrap_or((texts, ""));
+                    Part::Whether { path, yes, no }
+                }
+                None => {
+                    let (path, absent) = inside.split_once('|').unwrap_or((inside, ""));
+                    Part::Path { path, absent }
+                }
+            },
         });
         rest = after;
     }
@@ -317,6 +329,8 @@ mod tests {
             ("string", "{.spec.none|.spec.nothing|<none>}", json!("<none>")),
             ("string", "{.spec.ports[*] => [.port][:.nodePort]/[.protocol]}", json!("80:30080/TCP,443/UDP")),
             ("string", "{.spec.none[*] => [.port]}", json!("<none>")),
+            ("string", "{.spec.list ? 80, 443 : 80}", json!("80, 443")),
+            ("string", "{.spec.none ? 80, 443 : 80}", json!("80")),
             ("string", "{.spec.selector}", json!("app=web,b=c")),
             ("string", ".spec.labels", json!("x=y")),
             ("date", ".metadata.creationTimestamp", json!("2d")),

@@ -5,10 +5,32 @@ use std::collections::BTreeMap;
 use gantry_plugin::family::load_balancer::Protocol;
 use serde::{Deserialize, Deserializer};
 
+pub(super) use super::http::Http;
+
 /// `gantry.dev/v1alpha1` Frontend
 #[derive(Deserialize)]
 pub(super) struct Frontend {
+    pub metadata: Metadata,
     pub spec: Spec,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Metadata {
+    pub creation_timestamp: Option<jiff::Timestamp>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub owner_references: Vec<Owner>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Owner {
+    pub api_version: String,
+    pub kind: String,
+    pub name: String,
+    pub uid: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub controller: bool,
 }
 
 #[derive(Deserialize)]
@@ -19,8 +41,11 @@ pub(super) struct Spec {
     pub addresses: Vec<String>,
     #[serde(default, deserialize_with = "or_default")]
     pub external_addresses: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
     pub ports: Vec<Port>,
-    pub backends: Backends,
+    /// Who serves the ports.
+    pub backends: Option<Backends>,
+    pub http: Option<Http>,
     #[serde(default, deserialize_with = "or_default")]
     pub session_affinity: Affinity,
     #[serde(default, deserialize_with = "or_default")]
@@ -39,12 +64,12 @@ pub(super) struct Port {
     pub node_port: u16,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct Backends {
     pub selector: Selector,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Selector {
     pub match_labels: BTreeMap<String, String>,
@@ -118,6 +143,6 @@ pub(super) fn protocol(text: &str) -> Option<Protocol> {
 }
 
 /// Reads `null` like an absent field.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }

@@ -5,6 +5,7 @@
 //! holds whatever is on the node. Until that works what was applied last goes on.
 
 mod document;
+mod http;
 mod service;
 mod table;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_plugin::family::load_balancer::NodeInfo;
+use gantry_plugin::family::network::plan_family;
 use gantry_plugin::{Effective, LoadBalancer};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -12,8 +13,9 @@ use tracing::{info, warn};
 
 use super::table::Table;
 use crate::cluster::{Cluster, PodEvent, Steady};
-use crate::network::{Granted, Permits, PlanError};
+use crate::network::{Granted, NetError, Permits, PlanError};
 use crate::pauses::Pauses;
+use crate::proxy::Proxy;
 
 /// Batches of changes that wait while a plan is being applied. Whoever brings more waits too.
 const WAITING: usize = 64;
@@ -30,6 +32,8 @@ pub struct Options {
     pub node: NodeInfo,
     /// Where Frontends and EndpointSlices are.
     pub cluster: Arc<dyn Cluster>,
+    /// Where plans for listeners go; `None`: there is no proxy, and they are refused.
+    pub proxy: Option<Proxy>,
     /// The network namespace that plays the node; `None`: the one of this process.
     pub node_netns: Option<PathBuf>,
 }
@@ -71,6 +75,7 @@ async fn run(options: Options) {
         plugin: options.plugin,
         name: options.plugin_name,
         node: options.node,
+        proxy: options.proxy,
         node_netns: options.node_netns,
     };
     // Before both are known, everything would be less than there is.
@@ -99,6 +104,7 @@ struct Worker {
     name: String,
     node: NodeInfo,
     permits: Arc<Permits>,
+    proxy: Option<Proxy>,
     node_netns: Option<PathBuf>,
 }
 
@@ -133,6 +139,14 @@ impl Worker {
 
     async fn sync(&mut self, node: &Granted, full: bool) -> Result<(), PlanError> {
         let deltas = self.table.take(full);
-        Ok(node.apply(&self.plugin.sync(full, &deltas).await??).await?)
+        let plan = self.plugin.sync(full, &deltas).await??;
+        node.apply(&plan).await?;
+        match &self.proxy {
+            Some(proxy) => Ok(proxy.apply(&self.name, &plan, &|id| self.table.about(id)).await?),
+            None if plan.iter().any(|operation| plan_family(operation) == "proxy") => {
+                Err(NetError::Failed("this node has no proxy".to_owned()).into())
+            }
+            None => Ok(()),
+        }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use gantry_model::Record;
-use gantry_plugin::family::load_balancer::{Backends, Delta, Endpoint, Frontend, Policy, Port};
+use gantry_objects::recorder::About;
+use gantry_plugin::family::load_balancer::{Backends, Delta, Endpoint, Frontend, Policy, Port, Protocol};
 use tracing::warn;
 
 use super::document;
@@ -33,6 +34,18 @@ pub(super) struct Table {
 
 struct Known {
     frontend: Frontend,
+    targets: Vec<Target>,
+    /// The Frontend and whoever it stands for.
+    about: Vec<About>,
+}
+
+/// A port of the frontend, or one of its backends, and who serves it.
+#[derive(Clone, PartialEq)]
+struct Target {
+    name: String,
+    /// The name of the slices' port.
+    port: String,
+    protocol: Protocol,
     selector: Vec<Label>,
 }
 
@@ -105,21 +118,18 @@ impl Table {
             warn!(frontend = id, "a Frontend can't be read; it is left out");
             return self.remove_frontend(&id);
         };
-        let known = known(&id, &record.meta.namespace, read.spec);
+        let known = known(&id, record, read);
         if let Some(old) = self.frontends.get(&id) {
-            let selector = old.selector.clone();
-            // Ports that are new, or all of a class that is, have backends that nobody has been told of.
-            if selector != known.selector
-                || old.frontend.class != known.frontend.class
-                || ports_differ(&old.frontend, &known.frontend)
-            {
+            let targets = old.targets.clone();
+            // Those that are new, or all of a class that is, have backends that nobody has been told of.
+            if targets != known.targets || old.frontend.class != known.frontend.class {
                 self.moved.insert(id.clone());
             }
-            self.unask(&id, &selector);
+            self.unask(&id, &targets);
         } else {
             self.moved.insert(id.clone());
         }
-        if let Some(label) = known.selector.first() {
+        for label in known.targets.iter().filter_map(|target| target.selector.first()) {
             self.asking.entry(label.clone()).or_default().insert(id.clone());
         }
         self.changed.insert(id.clone());
@@ -128,16 +138,21 @@ impl Table {
 
     fn remove_frontend(&mut self, id: &Id) {
         let Some(old) = self.frontends.remove(id) else { return };
-        self.unask(id, &old.selector);
+        self.unask(id, &old.targets);
         self.changed.remove(id);
         self.moved.remove(id);
         self.gone.insert(id.clone());
     }
 
-    fn unask(&mut self, id: &Id, selector: &[Label]) {
-        if let Some(label) = selector.first() {
+    fn unask(&mut self, id: &Id, targets: &[Target]) {
+        for label in targets.iter().filter_map(|target| target.selector.first()) {
             drop_from(&mut self.asking, label, id);
         }
+    }
+
+    /// Objects that hear of a frontend's trouble.
+    pub(super) fn about(&self, id: &str) -> Vec<About> {
+        self.frontends.get(id).map(|known| known.about.clone()).unwrap_or_default()
     }
 
     fn set_slice(&mut self, record: &Arc<Record>) {
@@ -166,7 +181,8 @@ impl Table {
     /// Notes the frontends that select something with these labels.
     fn wake(&mut self, labels: &[Label]) {
         for id in labels.iter().filter_map(|label| self.asking.get(label)).flatten() {
-            let selects = |known: &Known| known.selector.iter().all(|label| labels.contains(label));
+            let all = |target: &Target| target.selector.iter().all(|label| labels.contains(label));
+            let selects = |known: &Known| known.targets.iter().any(all);
             if self.frontends.get(id).is_some_and(selects) {
                 self.moved.insert(id.clone());
             }
@@ -194,22 +210,23 @@ impl Table {
             });
         }
         for known in moved.iter().filter_map(served) {
-            deltas.extend(known.frontend.ports.iter().map(|port| Delta::BackendsSet(self.backends(known, port))));
+            deltas.extend(known.targets.iter().map(|target| Delta::BackendsSet(self.backends(known, target))));
         }
         deltas
     }
 
-    fn backends(&self, known: &Known, port: &Port) -> Backends {
-        let first = known.selector.first().and_then(|label| self.labelled.get(label));
+    fn backends(&self, known: &Known, target: &Target) -> Backends {
+        let first = target.selector.first().and_then(|label| self.labelled.get(label));
         let selected = first.into_iter().flatten().filter_map(|id| self.slices.get(id));
-        let selected = selected.filter(|slice| known.selector.iter().all(|label| slice.labels.contains(label)));
-        let endpoints = selected.flat_map(|slice| self.endpoints(&slice.document, port)).collect();
-        Backends { frontend: known.frontend.id.clone(), port: port.name.clone(), endpoints }
+        let selected = selected.filter(|slice| target.selector.iter().all(|label| slice.labels.contains(label)));
+        let endpoints = selected.flat_map(|slice| self.endpoints(&slice.document, target)).collect();
+        Backends { frontend: known.frontend.id.clone(), port: target.name.clone(), endpoints }
     }
 
-    fn endpoints<'a>(&'a self, slice: &'a document::Slice, port: &Port) -> impl Iterator<Item = Endpoint> + 'a {
-        let fits =
-            |p: &&document::SlicePort| p.name == port.name && document::protocol(&p.protocol) == Some(port.protocol);
+    fn endpoints<'a>(&'a self, slice: &'a document::Slice, target: &Target) -> impl Iterator<Item = Endpoint> + 'a {
+        let fits = |p: &&document::SlicePort| {
+            p.name == target.port && document::protocol(&p.protocol) == Some(target.protocol)
+        };
         let number = slice.ports.iter().find(fits).and_then(|port| port.port);
         let all = number.into_iter().flat_map(|port| slice.endpoints.iter().map(move |endpoint| (port, endpoint)));
         all.map(|(port, endpoint)| {
@@ -227,11 +244,6 @@ impl Table {
     }
 }
 
-fn ports_differ(a: &Frontend, b: &Frontend) -> bool {
-    let names = |frontend: &Frontend| frontend.ports.iter().map(|p| (p.name.clone(), p.protocol)).collect::<Vec<_>>();
-    names(a) != names(b)
-}
-
 fn id(record: &Record) -> Id {
     format!("{}/{}", record.meta.namespace, record.meta.name)
 }
@@ -245,28 +257,68 @@ fn drop_from(index: &mut HashMap<Label, BTreeSet<Id>>, label: &Label, id: &Id) {
     }
 }
 
-fn known(id: &str, namespace: &str, spec: document::Spec) -> Known {
-    let port = |port: document::Port| {
+fn known(id: &str, record: &Record, read: document::Frontend) -> Known {
+    let document::Frontend { metadata, spec } = read;
+    let port = |port: &document::Port| {
         let protocol = document::protocol(&port.protocol)?;
-        Some(Port { name: port.name, protocol, port: port.port, node_port: port.node_port })
+        Some(Port { name: port.name.clone(), protocol, port: port.port, node_port: port.node_port })
     };
     let policy = |text: &str| if text == "Local" { Policy::Local } else { Policy::Cluster };
     let affinity =
         if spec.session_affinity.kind == "ClientIP" { spec.session_affinity.timeout_seconds.max(1) } else { 0 };
-    let labels = spec.backends.selector.match_labels.into_iter();
+    let created = metadata.creation_timestamp.and_then(|at| u64::try_from(at.as_second()).ok());
     Known {
+        targets: targets(&record.meta.namespace, &spec),
+        about: about(record, &metadata),
         frontend: Frontend {
             id: id.to_owned(),
             class: spec.class,
+            created: created.unwrap_or_default(),
             addresses: spec.addresses,
             external_addresses: spec.external_addresses,
-            ports: spec.ports.into_iter().filter_map(port).collect(),
+            ports: spec.ports.iter().filter_map(port).collect(),
             affinity_seconds: affinity,
             internal: policy(&spec.traffic_policy.internal),
             external: policy(&spec.traffic_policy.external),
+            http: spec.http.map(document::Http::told),
         },
-        selector: labels.map(|(key, value)| (namespace.to_owned(), key, value)).collect(),
     }
+}
+
+/// Everything that EndpointSlices list somebody for.
+fn targets(namespace: &str, spec: &document::Spec) -> Vec<Target> {
+    let selector = |backends: &document::Backends| {
+        let labels = backends.selector.match_labels.iter();
+        labels.map(|(key, value)| (namespace.to_owned(), key.clone(), value.clone())).collect()
+    };
+    let port = |port: &document::Port| {
+        let (name, protocol) = (port.name.clone(), document::protocol(&port.protocol)?);
+        Some(Target { port: name.clone(), name, protocol, selector: selector(spec.backends.as_ref()?) })
+    };
+    let backend = |(name, backends, port): (&str, &document::Backends, &str)| Target {
+        name: name.to_owned(),
+        port: port.to_owned(),
+        protocol: Protocol::Tcp,
+        selector: selector(backends),
+    };
+    let backends = spec.http.iter().flat_map(document::Http::targets).map(backend);
+    spec.ports.iter().filter_map(port).chain(backends).collect()
+}
+
+/// The Frontend, and the object that it stands for: whoever looks at that one is to see what is wrong.
+fn about(record: &Record, metadata: &document::Metadata) -> Vec<About> {
+    let of = |api_version: &str, kind: &str, name: &str, uid: &str| About {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        namespace: record.meta.namespace.clone(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        field: String::new(),
+    };
+    let owners = metadata.owner_references.iter().filter(|owner| owner.controller);
+    let itself = of("gantry.dev/v1alpha1", "Frontend", &record.meta.name, &record.meta.uid);
+    let owner = |owner: &document::Owner| of(&owner.api_version, &owner.kind, &owner.name, &owner.uid);
+    std::iter::once(itself).chain(owners.map(owner)).collect()
 }
 
 #[cfg(test)]

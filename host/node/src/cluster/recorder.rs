@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gantry_model::Status;
+pub use gantry_objects::recorder::About;
 pub use gantry_objects::recorder::Severity;
-use gantry_objects::recorder::{self, About, EventWriter};
+use gantry_objects::recorder::{self, EventWriter};
 use serde_json::Value;
 
 use super::{Cluster, PodRef};
@@ -51,6 +52,11 @@ impl Recorder {
             uid: pod.uid.clone(),
             field: container.map(|name| format!("spec.containers{{{name}}}")).unwrap_or_default(),
         };
+        self.inner.tell(about, severity, COMPONENT, reason, message);
+    }
+
+    /// About any object.
+    pub fn object(&self, about: About, severity: Severity, reason: &'static str, message: impl Into<String>) {
         self.inner.tell(about, severity, COMPONENT, reason, message);
     }
 

@@ -86,6 +86,12 @@ impl Executor {
             Operation::DeleteLink(link) => self.node.delete(link).await,
             Operation::Nftables(text) => self.nftables(text).await,
             Operation::ForgetFlows(flows) => self.forget(flows).await,
+            // The proxy's.
+            Operation::EnsureListener(_)
+            | Operation::DeleteListener(_)
+            | Operation::EnsurePool(_)
+            | Operation::DeletePool(_)
+            | Operation::KeepProxies(_) => Ok(()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a plugin's plans may touch. A plan is checked as a whole before any of it is applied.
 
 use gantry_plugin::Effective;
-use gantry_plugin::family::network::{Operation, Place, Route};
+use gantry_plugin::family::network::{Operation, Place, Route, plan_family};
 use serde_json::Value;
 
 use super::NetError;
@@ -16,7 +16,7 @@ const VERBS: &[&str] = &["add", "create", "insert", "replace", "delete", "destro
 #[derive(Clone, Debug)]
 pub struct Permits {
     plugin: String,
-    plans: bool,
+    grants: Effective,
     links: Vec<String>,
     tables: Vec<String>,
 }
@@ -24,19 +24,14 @@ pub struct Permits {
 impl Permits {
     /// Of the plugin of this name.
     pub fn new(plugin: &str, grants: &Effective) -> Self {
-        Self {
-            plugin: plugin.to_owned(),
-            plans: grants.plan("network"),
-            links: grants.links(),
-            tables: grants.tables(),
-        }
+        Self { plugin: plugin.to_owned(), grants: grants.clone(), links: grants.links(), tables: grants.tables() }
     }
 
     /// Refuses a plan with any operation that is not granted.
     pub fn check(&self, plan: &[Operation]) -> Result<(), NetError> {
-        if !self.plans && !plan.is_empty() {
+        if let Some(family) = plan.iter().map(plan_family).find(|family| !self.grants.plan(family)) {
             return Err(NetError::Failed(format!(
-                "plugin {} answered with a network plan, and the bundle does not grant it plans of family network",
+                "plugin {} answered with a {family} plan, and the bundle does not grant it plans of family {family}",
                 self.plugin
             )));
         }
@@ -74,6 +69,15 @@ impl Permits {
             // Whoever may translate may end what was translated.
             Operation::ForgetFlows(_) if self.tables.is_empty() => Err("no table is granted".to_owned()),
             Operation::ForgetFlows(_) => Ok(()),
+            Operation::EnsureListener(listener) if !self.grants.port(listener.port) => {
+                Err(format!("port {} is not granted", listener.port))
+            }
+            // Of its own only: names are each plugin's.
+            Operation::EnsureListener(_)
+            | Operation::DeleteListener(_)
+            | Operation::EnsurePool(_)
+            | Operation::DeletePool(_)
+            | Operation::KeepProxies(_) => Ok(()),
         }
     }
 
@@ -132,6 +136,11 @@ pub fn describe(operation: &Operation) -> String {
         Operation::DeleteLink(link) => format!("delete-link {link}"),
         Operation::Nftables(_) => "nftables".to_owned(),
         Operation::ForgetFlows(flows) => format!("forget-flows of {} kinds", flows.len()),
+        Operation::EnsureListener(listener) => format!("ensure-listener {}", listener.name),
+        Operation::DeleteListener(name) => format!("delete-listener {name}"),
+        Operation::EnsurePool(pool) => format!("ensure-pool {}", pool.name),
+        Operation::DeletePool(name) => format!("delete-pool {name}"),
+        Operation::KeepProxies(_) => "keep-proxies".to_owned(),
     }
 }
 

@@ -198,6 +198,7 @@ pub fn operation(operation: sdk::Operation) -> Operation {
         Sdk::DeleteLink(link) => Operation::DeleteLink(link),
         Sdk::Nftables(text) => Operation::Nftables(text),
         Sdk::ForgetFlows(flows) => Operation::ForgetFlows(flows.into_iter().map(flow).collect()),
+        other => panic!("no network plans {other:?}"),
     }
 }
 

@@ -41,7 +41,7 @@ impl LoadBalancer for LoadBalancerInstance {
         const NAME: &str = "load-balancer.node";
         let slot = &mut self.slot;
         let answer = call!(slot, NAME, |exports, store| exports.gantry_plugin_load_balancer().call_node(store))?;
-        slot.planned(NAME, answer.iter().map(Vec::len))?;
+        slot.planned(NAME, answer.iter())?;
         Ok(answer)
     }
 
@@ -54,7 +54,7 @@ impl LoadBalancer for LoadBalancerInstance {
         if answer.is_err() {
             slot.clear();
         }
-        slot.planned(NAME, answer.iter().map(Vec::len))?;
+        slot.planned(NAME, answer.iter())?;
         Ok(answer)
     }
 }

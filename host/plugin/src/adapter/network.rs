@@ -46,7 +46,7 @@ impl Network for NetworkInstance {
         const NAME: &str = "network.node";
         let slot = &mut self.slot;
         let answer = call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_node(store))?;
-        slot.planned(NAME, answer.iter().map(Vec::len))?;
+        slot.planned(NAME, answer.iter())?;
         Ok(answer)
     }
 
@@ -55,7 +55,7 @@ impl Network for NetworkInstance {
         let slot = &mut self.slot;
         let answer =
             call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_peers(store, full, &deltas))?;
-        slot.planned(NAME, answer.iter().map(Vec::len))?;
+        slot.planned(NAME, answer.iter())?;
         Ok(answer)
     }
 
@@ -64,7 +64,7 @@ impl Network for NetworkInstance {
         let slot = &mut self.slot;
         let answer = call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_add(store, &sandboxes))?;
         lengths(answer.len(), sandboxes.len(), "attachments").map_err(|what| slot.nonsense(NAME, what))?;
-        slot.planned(NAME, answer.iter().flatten().map(|a| a.plan.len()))?;
+        slot.planned(NAME, answer.iter().flatten().map(|a| &a.plan))?;
         Ok(answer)
     }
 
@@ -73,7 +73,7 @@ impl Network for NetworkInstance {
         let slot = &mut self.slot;
         let answer = call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_del(store, &sandboxes))?;
         lengths(answer.len(), sandboxes.len(), "detachments").map_err(|what| slot.nonsense(NAME, what))?;
-        slot.planned(NAME, answer.iter().flatten().map(|d| d.plan.len()))?;
+        slot.planned(NAME, answer.iter().flatten().map(|d| &d.plan))?;
         Ok(answer)
     }
 
@@ -81,7 +81,7 @@ impl Network for NetworkInstance {
         const NAME: &str = "network.gc";
         let slot = &mut self.slot;
         let answer = call!(slot, NAME, |exports, store| exports.gantry_plugin_network().call_gc(store, &alive))?;
-        slot.planned(NAME, answer.iter().map(|d| d.plan.len()))?;
+        slot.planned(NAME, answer.iter().map(|d| &d.plan))?;
         Ok(answer)
     }
 

@@ -37,7 +37,7 @@ impl Reach {
             return Some("this host provides WASI 0.2");
         }
         match (package, interface) {
-            ("gantry:plugin", "types" | "plan" | "log" | "config") => None,
+            ("gantry:plugin", "types" | "routing" | "plan" | "log" | "config") => None,
             ("gantry:plugin", "objects") if self.objects => None,
             ("gantry:plugin", "objects") => Some("neither its family nor the bundle grants objects"),
             ("wasi:cli" | "wasi:io" | "wasi:clocks" | "wasi:random" | "wasi:filesystem", _) => None,
@@ -56,6 +56,7 @@ pub(super) fn linker(engine: &wasmtime::Engine, reach: Reach) -> wasmtime::Resul
     let mut linker = Linker::new(engine);
     let l = &mut linker;
     wit::types::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;
+    wit::routing::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;
     wit::plan::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;
     wit::log::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;
     wit::config::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;

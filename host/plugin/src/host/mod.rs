@@ -84,6 +84,7 @@ impl WasiView for Host {
 }
 
 impl wit::types::Host for Host {}
+impl wit::routing::Host for Host {}
 impl wit::plan::Host for Host {}
 
 impl wit::config::Host for Host {

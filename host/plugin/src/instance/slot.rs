@@ -12,6 +12,7 @@ use super::health::Call;
 use super::meter::{Meter, Overrun};
 use crate::engine::{Beat, Ticker};
 use crate::family;
+use crate::family::network::{Operation, plan_family};
 use crate::fault::{Fault, Finding};
 use crate::host::{Host, Plugin};
 
@@ -158,12 +159,20 @@ impl<W: World> Slot<W> {
         fault
     }
 
-    /// Plans change a node, so what gives any must be granted them. Takes how many operations each has.
-    pub(crate) fn planned(&mut self, call: &'static str, mut plans: impl Iterator<Item = usize>) -> Result<(), Fault> {
-        if plans.all(|operations| operations == 0) || self.plugin().grants.plan("network") {
-            return Ok(());
+    /// Plans change a node, so what gives any must be granted plans of that family.
+    pub(crate) fn planned<'a>(
+        &mut self,
+        call: &'static str,
+        plans: impl Iterator<Item = &'a Vec<Operation>>,
+    ) -> Result<(), Fault> {
+        let grants = &self.plugin().grants;
+        match plans.flatten().map(plan_family).find(|family| !grants.plan(family)) {
+            Some(family) => {
+                let what = format!("a plan, though the bundle does not grant plans of the family {family}");
+                Err(self.nonsense(call, what))
+            }
+            None => Ok(()),
         }
-        Err(self.nonsense(call, "a plan, though the bundle does not grant plans of the family network".to_owned()))
     }
 }
 

@@ -91,6 +91,7 @@ fn frontend() -> impl Strategy<Value = Frontend> {
         |(n, address, external, protocol, node_port, internal, outside, sticky)| Frontend {
             id: format!("default/f{n}"),
             class: "cluster".into(),
+            created: 0,
             addresses: vec![address],
             external_addresses: external.into_iter().collect(),
             ports: vec![Port {
@@ -102,6 +103,7 @@ fn frontend() -> impl Strategy<Value = Frontend> {
             affinity_seconds: u32::from(sticky) * 60,
             internal,
             external: outside,
+            http: None,
         },
     )
 }

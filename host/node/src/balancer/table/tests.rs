@@ -119,3 +119,39 @@ fn what_selects_something_else_has_other_backends() {
     table.frontends(vec![PodEvent::Applied(record("gantry.dev", "frontends", &broken))]);
     assert_eq!(told(table.take(false)), ["gone a/f"]);
 }
+
+#[test]
+fn backends_of_routes_have_selectors_of_their_own() {
+    let mut table = Table::new("n1");
+    table.serve(vec!["ingress".to_owned()]);
+    let backend = |service: &str| json!({"name": format!("{service}:80"), "port": "http", "selector": {"matchLabels": {"service": service}}});
+    let object = |services: &[&str]| {
+        let backends: Vec<Value> = services.iter().map(|service| backend(service)).collect();
+        let mut object = json!({
+            "apiVersion": "gantry.dev/v1alpha1", "kind": "Frontend",
+            "metadata": {
+                "name": "f", "namespace": "a", "uid": "u-f", "creationTimestamp": "2026-01-01T00:00:00Z",
+                "ownerReferences": [{"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "i", "uid": "u-i", "controller": true}],
+            },
+            "spec": {"class": "ingress", "http": {"listeners": [{"name": "http", "port": 80}]}},
+        });
+        object["spec"]["http"]["backends"] = Value::from(backends);
+        record("gantry.dev", "frontends", &object)
+    };
+    let one = json!([{"addresses": ["10.64.0.1"]}]);
+    table.slices(vec![PodEvent::Snapshot(vec![slice("s", "web", one.clone()), slice("t", "api", one)])]);
+    table.frontends(vec![PodEvent::Applied(object(&["web", "api"]))]);
+    let set = "set a/f 0 Policy::Cluster";
+    assert_eq!(told(table.take(true)), [set, "a/f web:80: 10.64.0.1:8080 rs", "a/f api:80: 10.64.0.1:8080 rs"]);
+    let about = table.about("a/f");
+    let named: Vec<_> =
+        about.iter().map(|about| (about.kind.as_str(), about.name.as_str(), about.uid.as_str())).collect();
+    assert_eq!(named, [("Frontend", "f", "u-f"), ("Ingress", "i", "u-i")]);
+    // Any of them wakes it, also one that is not the first.
+    table.slices(vec![PodEvent::Applied(slice("t", "api", json!([])))]);
+    assert_eq!(told(table.take(false)), ["a/f web:80: 10.64.0.1:8080 rs", "a/f api:80: "]);
+    table.frontends(vec![PodEvent::Applied(object(&["web"]))]);
+    assert_eq!(told(table.take(false)), [set, "a/f web:80: 10.64.0.1:8080 rs"]);
+    table.slices(vec![PodEvent::Applied(slice("t", "api", json!([{"addresses": ["10.64.0.2"]}])))]);
+    assert!(!table.is_dirty());
+}

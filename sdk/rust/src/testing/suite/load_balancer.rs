@@ -1,7 +1,10 @@
 //! What every load balancer keeps to.
 
-use crate::load_balancer::{Backends, Delta as Change, Endpoint, Frontend, NodeInfo, Policy, Port, Protocol};
+use crate::load_balancer::{
+    Backend, Backends, Delta as Change, Endpoint, Frontend, Http, Listener, NodeInfo, Policy, Port, Protocol, Route,
+};
 use crate::network::Operation;
+use crate::proxy::{Action, Balance, Condition, HostKind, HostMatch, HttpVersion, Manner, Rule, Weighted};
 use crate::{Config, LoadBalancer};
 
 /// Load balancers: what is the same again is no plan; the cost of one change does not grow with what else there is; the
@@ -42,19 +45,22 @@ fn cost(plan: &[Operation]) -> usize {
     plan.iter().map(|operation| format!("{operation:?}").len()).sum()
 }
 
-/// A frontend with two digits in every number, so that texts about it have the same length, and its backends.
+/// A frontend with two digits in every number, so that texts about it have the same length, and its backends. They serve a
+/// port of it and its HTTP: load balancers do one or the other.
 fn balanced(class: &str, number: u8, backends: u8) -> Vec<Change> {
     let id = format!("default/f{number}");
     let port = Port { name: "http".into(), protocol: Protocol::Tcp, port: 80, node_port: 30_000 + u16::from(number) };
     let frontend = Frontend {
         id: id.clone(),
         class: class.into(),
+        created: 1_767_225_600,
         addresses: vec![format!("10.96.1.{number}")],
         external_addresses: Vec::new(),
         ports: vec![port],
         affinity_seconds: 0,
         internal: Policy::Cluster,
         external: Policy::Cluster,
+        http: Some(http(number)),
     };
     let endpoints = (0..backends).map(|n| Endpoint {
         addresses: vec![format!("10.64.{number}.{n}")],
@@ -66,4 +72,24 @@ fn balanced(class: &str, number: u8, backends: u8) -> Vec<Change> {
     });
     let backends = Backends { frontend: id, port: "http".into(), endpoints: endpoints.collect() };
     vec![Change::FrontendSet(frontend), Change::BackendsSet(backends)]
+}
+
+fn http(number: u8) -> Http {
+    let manner =
+        Manner { version: HttpVersion::Http1, balance: Balance::RoundRobin, health_check: None, timeout_ms: 0 };
+    let host = HostMatch { kind: HostKind::Exact, value: format!("f{number}.example.com") };
+    let condition = Condition {
+        hosts: vec![host],
+        paths: Vec::new(),
+        methods: Vec::new(),
+        headers: Vec::new(),
+        queries: Vec::new(),
+        sources: Vec::new(),
+    };
+    let action = Action::Forward(vec![Weighted { backend: "http".into(), weight: 1 }]);
+    Http {
+        listeners: vec![Listener { name: "http".into(), port: 80, tls: false, certificates: Vec::new() }],
+        routes: vec![Route { listeners: Vec::new(), priority: 0, rule: Rule { condition, action } }],
+        backends: vec![Backend { name: "http".into(), manner }],
+    }
 }

@@ -85,6 +85,7 @@ impl World {
                 cluster_ranges: vec!["10.64.0.0/16".to_owned()],
             },
             cluster: Arc::new(Local::new(self.objects.clone())),
+            proxy: None,
             node_netns: None,
         }))
     }
