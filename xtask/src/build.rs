@@ -15,6 +15,7 @@ const PLUGINS: &[&str] = &[
     "controller-services",
     "controller-workloads",
     "discovery-kubernetes",
+    "load-balancer-ingress",
     "load-balancer-nftables",
     "network-bridge",
     "network-policy",

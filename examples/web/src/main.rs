@@ -11,7 +11,8 @@ use std::{env, fs, thread};
 
 const HELP: &str = "\
 web: a small HTTP server and test commands
-  serve [PORT]        answer HTTP on PORT (default $PORT or 8080)
+  serve [PORT]        answer HTTP on PORT (default $PORT or 8080); /headers shows the request's, /echo with an upgrade
+                      sends back what comes
   sleep SECONDS       wait, then exit 0
   exit CODE           exit with CODE
   echo TEXT...        print TEXT
@@ -125,33 +126,50 @@ fn answer(stream: TcpStream, state: &State) -> io::Result<()> {
         }
         let mut words = line.split_whitespace();
         let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or("/"));
-        let length = skip_headers(&mut reader)?;
-        io::copy(&mut (&mut reader).take(length), &mut io::sink())?;
-        let (status, body) = page(method, path, state);
+        let headers = headers(&mut reader)?;
+        io::copy(&mut (&mut reader).take(length(&headers)), &mut io::sink())?;
+        if let (Some(protocol), "/echo") = (header(&headers, "upgrade"), path) {
+            println!("{method} {path} 101");
+            return echo(&mut reader, &mut stream, protocol);
+        }
+        let (status, body) = match (method, path) {
+            ("GET", "/headers") => ("200 OK", headers.concat()),
+            _ => page(method, path, state),
+        };
         println!("{method} {path} {status}");
-        write!(
-            stream,
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )?;
+        // At once: whoever stops this program meets it before an answer or after it.
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes())?;
     }
 }
 
-fn skip_headers(reader: &mut impl BufRead) -> io::Result<u64> {
-    let mut length = 0;
+/// Lines up to the empty one.
+fn headers(reader: &mut impl BufRead) -> io::Result<Vec<String>> {
+    let mut headers = Vec::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
-        let line = line.trim();
-        if line.is_empty() {
-            return Ok(length);
+        if line.trim().is_empty() {
+            return Ok(headers);
         }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().unwrap_or(0);
-        }
+        headers.push(line);
     }
+}
+
+fn header<'a>(headers: &'a [String], name: &str) -> Option<&'a str> {
+    let pairs = headers.iter().filter_map(|line| line.split_once(':'));
+    pairs.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+}
+
+fn length(headers: &[String]) -> u64 {
+    header(headers, "content-length").and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// Agrees to another protocol, whichever, and sends back what comes.
+fn echo(reader: &mut impl Read, stream: &mut TcpStream, protocol: &str) -> io::Result<()> {
+    write!(stream, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n")?;
+    io::copy(reader, stream).map(drop)
 }
 
 fn page(method: &str, path: &str, state: &State) -> (&'static str, String) {
@@ -213,7 +231,7 @@ fn get(address: &str, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut reader = BufReader::new(stream);
-    let length = skip_headers(&mut reader)?;
+    let length = length(&headers(&mut reader)?);
     let mut body = String::new();
     reader.take(length).read_to_string(&mut body)?;
     Ok(body)

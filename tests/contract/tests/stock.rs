@@ -13,6 +13,9 @@ use discovery_kubernetes::Names;
 use gantry_contract::{Component, Given, balanced_node, guarded_node, named_node, requests, run};
 use gantry_sdk::testing::suite;
 use gantry_sdk::{Config, Value, json};
+use load_balancer_ingress::Balancer as IngressBalancer;
+use load_balancer_ingress::admission::Review as IngressReview;
+use load_balancer_ingress::controller::Ingresses;
 use load_balancer_nftables::Nftables;
 use network_bridge::BridgeNetwork;
 use network_policy::Policies;
@@ -27,6 +30,7 @@ const STOCK: &[&str] = &[
     "controller-services",
     "controller-workloads",
     "discovery-kubernetes",
+    "load-balancer-ingress",
     "load-balancer-nftables",
     "network-bridge",
     "network-policy",
@@ -159,6 +163,41 @@ fn nftables_natively() {
 #[test]
 fn nftables_as_a_component() {
     run(component("load-balancer-nftables"), &given(Vec::new())).unwrap();
+}
+
+/// An Ingress of the default class, with what it leads to.
+fn ingress() -> Vec<Value> {
+    let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
+    let mut all = service();
+    all.extend([
+        json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"},
+            "status": {
+                "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}],
+                "conditions": [{"type": "Ready", "status": "True"}],
+            },
+        }),
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web", "namespace": "default"},
+            "spec": {
+                "ingressClassName": "gantry", "tls": [{"hosts": ["a.example"], "secretName": "cert"}],
+                "rules": [{"host": "a.example", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}],
+            },
+        }),
+    ]);
+    all
+}
+
+#[test]
+fn ingress_natively() {
+    suite::controller::<Ingresses>(&Config::from(json!({})), &ingress());
+    suite::admission::<IngressReview>(&Config::from(json!({})), &requests(&ingress()));
+    suite::load_balancer::<IngressBalancer>(&Config::from(json!({})), &balanced_node());
+}
+
+#[test]
+fn ingress_as_a_component() {
+    run(component("load-balancer-ingress"), &given(ingress())).unwrap();
 }
 
 #[test]
