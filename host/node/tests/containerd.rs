@@ -237,9 +237,13 @@ async fn what_a_killed_agent_was_making_goes() {
     let root = half.join("root").display().to_string();
     assert!(Command::new("mount").args(["-t", "tmpfs", "none", &root]).status().unwrap().success());
     node.ctr(&["leases", "create", "--id", "gantry-half"]);
+    let (lost, kept_folder) =
+        (node.dir.path().join("state/containers/lost"), node.dir.path().join("state/containers/runs"));
+    fs::create_dir_all(&lost).unwrap();
     let kept = node.ctr(&["snapshots", "list"]);
     assert!(node.ctr(&["leases", "list"]).contains("gantry-half"));
     node.crash().await;
+    assert!(!lost.exists() && kept_folder.exists());
     assert!(!half.exists() && !node.ctr(&["leases", "list"]).contains("gantry-half"));
     assert_eq!(node.ctr(&["snapshots", "list"]), kept, "what is in use stays");
     node.stop().await;

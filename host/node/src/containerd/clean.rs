@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use containerd_client::services::v1::{
-    DeleteImageRequest, DeleteNamespaceRequest, DeleteRequest, ListContainersRequest, ListImagesRequest, ListRequest,
+    Container, DeleteImageRequest, DeleteNamespaceRequest, DeleteRequest, ListContainersRequest, ListImagesRequest,
+    ListRequest,
 };
 
 use super::cgroup;
 use super::client::{failed, gone};
 use super::images::Lease;
+use super::pipes::Pipes;
 use super::runtime::{Containerd, Engine, Options};
 use super::users;
 use crate::runtime::{CGROUP, RuntimeError};
@@ -21,10 +23,8 @@ const RUNC: &str = "/run/containerd/runc";
 pub async fn clean(options: Options, images: bool) -> Result<(), RuntimeError> {
     let runtime = Containerd::connect(options).await?;
     let engine = runtime.engine();
-    let request = engine.client.request(ListContainersRequest::default());
-    let answer = engine.client.containers().list(request).await.map_err(|s| failed("containers", &s))?;
     let mut cgroups = BTreeSet::new();
-    for container in answer.into_inner().containers {
+    for container in records(engine).await? {
         let known = engine.known.learn(&container.id, &container.labels);
         cgroups.extend(known.and_then(|entry| above(&entry.facts.cgroup)));
         engine.remove(&container.id).await?;
@@ -100,7 +100,14 @@ async fn end_leases(engine: &Engine) -> Result<bool, RuntimeError> {
     Ok(any)
 }
 
-/// Removes what an agent was at when it was killed: images mounted to be read, and snapshots that only its leases keep.
+async fn records(engine: &Engine) -> Result<Vec<Container>, RuntimeError> {
+    let request = engine.client.request(ListContainersRequest::default());
+    let answer = engine.client.containers().list(request).await.map_err(|s| failed("containers", &s))?;
+    Ok(answer.into_inner().containers)
+}
+
+/// Removes what an agent was at when it was killed: images mounted to be read, snapshots that only its leases keep, folders
+/// of containers whose record went just before.
 pub async fn remove_half_made(engine: &Engine) -> Result<(), RuntimeError> {
     let mounts = engine.options.state.join("mounts");
     let unmounted = tokio::task::spawn_blocking(move || unmount_all(&mounts)).await;
@@ -110,6 +117,12 @@ pub async fn remove_half_made(engine: &Engine) -> Result<(), RuntimeError> {
         .map_err(|error| RuntimeError::Failed(format!("an image that was read stays mounted: {error}")))?;
     if end_leases(engine).await? {
         collect(engine).await?;
+    }
+    let known: BTreeSet<String> = records(engine).await?.into_iter().map(|container| container.id).collect();
+    for entry in std::fs::read_dir(engine.options.state.join("containers")).into_iter().flatten().flatten() {
+        if !known.contains(&*entry.file_name().to_string_lossy()) {
+            Pipes::remove(&entry.path());
+        }
     }
     Ok(())
 }
