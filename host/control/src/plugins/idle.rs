@@ -35,18 +35,23 @@ pub(super) fn idle(objects: &Objects, acted_on: &Kinds) -> Vec<(Arc<Kind>, Strin
     declared.filter(|(kind, _)| !acted_on.contains(&(kind.group.clone(), kind.kind.clone()))).collect()
 }
 
-/// Kinds that a loaded controller reconciles, or reads on the way to what it reconciles. One that does not say now gets
-/// the benefit of the doubt for the kinds that it declared.
+/// Kinds that a loaded controller reconciles, and of those that it declared what it reads on the way to that. Reading
+/// another plugin's kind is no acting on it. One that does not say now gets the benefit of the doubt for the kinds that it
+/// declared.
 async fn reconciled(options: &Options) -> Kinds {
     let mut kinds = Kinds::new();
     for plugin in &options.loaded {
         let Some(controller) = plugin.controller() else { continue };
+        let declared: Kinds =
+            plugin.manifest().kinds.iter().map(|kind| (kind.group.clone(), kind.kind.clone())).collect();
         match controller.describe().await {
             Ok(Ok(description)) => {
-                let both = description.watches.into_iter().flat_map(|watch| [watch.target, watch.kind]);
-                kinds.extend(both.map(|kind| (kind.group, kind.kind)));
+                for watch in description.watches {
+                    kinds.insert((watch.target.group, watch.target.kind));
+                    kinds.extend(Some((watch.kind.group, watch.kind.kind)).filter(|kind| declared.contains(kind)));
+                }
             }
-            _ => kinds.extend(plugin.manifest().kinds.iter().map(|kind| (kind.group.clone(), kind.kind.clone()))),
+            _ => kinds.extend(declared),
         }
     }
     kinds
