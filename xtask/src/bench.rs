@@ -13,7 +13,8 @@ pub struct Bench {
     /// Measure what was built before.
     #[arg(long)]
     no_build: bool,
-    /// Passed on: parts (start, api, scheduling, pods, plugins, network, dns, counts) and options; `-- --help` lists them.
+    /// Passed on: parts (start, api, scheduling, pods, plugins, network, dns, ingress, counts) and options; `-- --help` lists
+    /// them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<OsString>,
 }
@@ -37,7 +38,7 @@ fn programs() -> Result<()> {
     let mut natives = build::cargo();
     natives.args(["build", "--release", "--workspace"]);
     natives.args(["--bin", "gantry-bench", "--bin", "gantry-bench-policy", "--bin", "gantry-bench-counts"]);
-    natives.args(["--bin", "gantry-bench-network"]);
+    natives.args(["--bin", "gantry-bench-network", "--bin", "gantry-bench-ingress"]);
     shell::run(&mut natives)?;
     let mut examples = build::cargo();
     examples.args(["build", "--release", "--workspace", "--example", "plugin_bench"]);

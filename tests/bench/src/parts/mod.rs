@@ -3,6 +3,7 @@
 mod api;
 mod counts;
 mod dns;
+mod ingress;
 mod network;
 mod plugins;
 mod pods;
@@ -35,12 +36,14 @@ pub enum Part {
     Network,
     /// Questions to the node's DNS server.
     Dns,
+    /// Requests through the node's proxy beside nginx, if it and wrk are installed.
+    Ingress,
     /// Instructions of hot paths, if there is valgrind.
     Counts,
 }
 
 /// In the order of the file.
-pub const TITLES: [&str; 8] = [
+pub const TITLES: [&str; 9] = [
     start::TITLE,
     api::TITLE,
     scheduling::TITLE,
@@ -48,6 +51,7 @@ pub const TITLES: [&str; 8] = [
     plugins::TITLE,
     network::TITLE,
     dns::TITLE,
+    ingress::TITLE,
     counts::TITLE,
 ];
 
@@ -84,6 +88,7 @@ impl Bench {
             Part::Plugins => plugins::TITLE,
             Part::Network => network::TITLE,
             Part::Dns => dns::TITLE,
+            Part::Ingress => ingress::TITLE,
             Part::Counts => counts::TITLE,
         });
         section.text(&format!(
@@ -103,6 +108,7 @@ impl Bench {
             Part::Plugins => plugins::measure(self, &mut section),
             Part::Network => network::measure(self, &mut section),
             Part::Dns => dns::measure(self, &mut section).await,
+            Part::Ingress => ingress::measure(self, &mut section),
             Part::Counts => counts::measure(self, &mut section),
         };
         measured.with_context(|| format!("can't measure {name}"))?;
