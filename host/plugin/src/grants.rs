@@ -180,6 +180,8 @@ impl Effective {
             out.push("asks for events, which the bundle does not give".to_owned());
         }
         out.extend(self.lacking());
+        out.extend(missing("link", &self.asked.links, &self.given.links));
+        out.extend(missing("table", &self.asked.tables, &self.given.tables));
         // Of many ports that it could listen on a few may be enough.
         let given = |port: &Ports| self.given.ports.iter().any(|given| given.covers(*port));
         let ports = self.asked.ports.iter().filter(|port| !given(port));
@@ -187,20 +189,16 @@ impl Effective {
         out
     }
 
-    /// The same, of what a plugin of a node can do nothing without: plans, links, tables, WASI capabilities.
+    /// The same, of what a plugin can do nothing at all without: families of plans, WASI capabilities.
     pub fn lacking(&self) -> Vec<String> {
-        let lists = [
-            ("plan", &self.asked.plans, &self.given.plans),
-            ("link", &self.asked.links, &self.given.links),
-            ("table", &self.asked.tables, &self.given.tables),
-            ("wasi", &self.asked.wasi, &self.given.wasi),
-        ];
-        let missing = lists.into_iter().flat_map(|(what, asked, given)| {
-            let names = asked.iter().filter(|name| !given.contains(name));
-            names.map(move |name| format!("asks for {what} {name}, which the bundle does not give"))
-        });
-        missing.collect()
+        let plans = missing("plan", &self.asked.plans, &self.given.plans);
+        plans.chain(missing("wasi", &self.asked.wasi, &self.given.wasi)).collect()
     }
+}
+
+fn missing<'a>(what: &'a str, asked: &'a [String], given: &'a [String]) -> impl Iterator<Item = String> + 'a {
+    let names = asked.iter().filter(|name| !given.contains(name));
+    names.map(move |name| format!("asks for {what} {name}, which the bundle does not give"))
 }
 
 fn both<'a>(asked: &'a [String], given: &'a [String]) -> impl Iterator<Item = &'a String> {
