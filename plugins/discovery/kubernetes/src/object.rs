@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use gantry_sdk::api::or_default;
+use serde::Deserialize;
 
 /// `v1` Service
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -134,9 +135,4 @@ impl Port {
         let protocol = if self.protocol.is_empty() { "tcp".to_owned() } else { self.protocol.to_lowercase() };
         (!self.name.is_empty() && self.port != 0).then(|| format!("_{}._{protocol}", self.name.to_lowercase()))
     }
-}
-
-/// Reads `null` like an absent field.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }

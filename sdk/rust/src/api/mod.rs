@@ -4,6 +4,7 @@
 
 mod affinity;
 mod condition;
+mod json;
 mod meta;
 mod node;
 mod pod;
@@ -17,6 +18,7 @@ pub use affinity::{
     PreferredSchedulingTerm, WeightedPodAffinityTerm,
 };
 pub use condition::Condition;
+pub use json::or_default;
 pub use meta::{ObjectMeta, OwnerReference};
 pub use node::{Node, NodeSpec, NodeStatus, Taint};
 pub use pod::{

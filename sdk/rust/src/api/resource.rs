@@ -17,13 +17,8 @@ use crate::{KindRef, ObjectRef};
 ///     spec: gantry_sdk::Value,
 /// }
 ///
-/// impl Resource for Website {
-///     const GROUP: &'static str = "example.com";
-///     const VERSION: &'static str = "v1";
-///     const KIND: &'static str = "Website";
-///     fn meta(&self) -> &ObjectMeta { &self.metadata }
-///     fn meta_mut(&mut self) -> &mut ObjectMeta { &mut self.metadata }
-/// }
+/// gantry_sdk::resource!(Website, "example.com", "v1", "Website");
+/// assert_eq!(Website::api_version(), "example.com/v1");
 /// ```
 pub trait Resource: Serialize + DeserializeOwned {
     /// `apps`; empty for the core group.
@@ -82,4 +77,25 @@ pub trait Resource: Serialize + DeserializeOwned {
             block_owner_deletion: Some(true),
         }
     }
+}
+
+/// Implements [`Resource`](crate::api::Resource) for a type with a field `metadata: ObjectMeta`: group (empty for core), version
+/// and kind.
+#[macro_export]
+macro_rules! resource {
+    ($name:ty, $group:literal, $version:literal, $kind:literal) => {
+        impl $crate::api::Resource for $name {
+            const GROUP: &'static str = $group;
+            const VERSION: &'static str = $version;
+            const KIND: &'static str = $kind;
+
+            fn meta(&self) -> &$crate::api::ObjectMeta {
+                &self.metadata
+            }
+
+            fn meta_mut(&mut self) -> &mut $crate::api::ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
 }
