@@ -78,17 +78,14 @@ impl Refused {
         for class in all.iter().filter(|class| !self.why.contains_key(&class.id)).cloned().collect::<Vec<_>>() {
             let id = class.id;
             let delta = Delta::ClassSet(class);
-            let told = settle(&policy.name, policy.scheduler.sync(std::slice::from_ref(&delta)).await);
-            let answered = match &told {
-                Ok(()) => asked(policy, id, &ids).await,
-                Err(_) => Ok(()),
-            };
-            let told_of = told.is_ok();
-            if told_of {
+            let mut outcome = settle(&policy.name, policy.scheduler.sync(std::slice::from_ref(&delta)).await);
+            let told = outcome.is_ok();
+            if told {
                 taken.push(delta);
+                outcome = asked(policy, id, &ids).await;
             }
-            if let Err(trouble) = told.and(answered) {
-                self.leave_out(id, trouble, told_of)?;
+            if let Err(trouble) = outcome {
+                self.leave_out(id, trouble, told)?;
                 // After an error its tables are worth nothing.
                 begin(policy, &taken).await?;
             }
