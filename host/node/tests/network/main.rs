@@ -10,7 +10,6 @@ mod sockets;
 mod world;
 
 use std::io::Write;
-use std::time::{Duration, Instant};
 
 use gantry_node::network::{Absent, Leavings, NetError, PodNetwork, clean};
 use gantry_plugin::family::network::{Operation, Place};
@@ -246,38 +245,4 @@ async fn clean_leaves_only_what_is_not_ours() {
     assert!(world.traces().await.contains("table ip other"));
     run(&world.node, "nft delete table ip other").await;
     assert_eq!(world.traces().await, before);
-}
-
-/// A figure, not a check: `cargo test --test network -- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures"]
-async fn time_of_attach_and_detach() {
-    let world = World::new().await;
-    let network = world.start().await;
-    let median = |mut times: Vec<Duration>| {
-        times.sort_unstable();
-        times[times.len() / 2]
-    };
-    for ports in [false, true] {
-        let (mut attached, mut detached) = (Vec::new(), Vec::new());
-        for n in 0..50_u16 {
-            let start = Instant::now();
-            let port = [(10_000 + n, 80)];
-            attach(&network, &format!("s{n}"), if ports { &port } else { &[] }).await;
-            attached.push(start.elapsed());
-        }
-        for n in 0..50_u16 {
-            let start = Instant::now();
-            network.detach(&format!("s{n}")).await.unwrap();
-            detached.push(start.elapsed());
-        }
-        println!("host port {ports}: attach {:?}, detach {:?} (medians of 50)", median(attached), median(detached));
-    }
-    let start = Instant::now();
-    let all = (0..50).map(|n| {
-        let network = &network;
-        async move { attach(network, &format!("p{n}"), &[]).await }
-    });
-    futures::future::join_all(all).await;
-    println!("50 at once: {:?}", start.elapsed());
 }

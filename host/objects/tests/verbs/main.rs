@@ -6,6 +6,5 @@ mod apply;
 mod create;
 mod delete;
 mod read;
-mod speed;
 mod support;
 mod update;
