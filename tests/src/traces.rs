@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use fnv::FnvHasher;
 use serde_json::Value;
 
 use crate::netns::ip;
@@ -73,11 +75,9 @@ pub fn links() -> Result<usize> {
 
 /// Where the host keeps what must not outlive a boot: as in its `run_dir`.
 pub fn run_dir(data: &Path) -> PathBuf {
-    let hash =
-        data.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-    Path::new(containerd::RUN).join(format!("{hash:016x}"))
+    let mut hasher = FnvHasher::default();
+    hasher.write(data.as_os_str().as_encoded_bytes());
+    Path::new(containerd::RUN).join(format!("{:016x}", hasher.finish()))
 }
 
 fn names(folder: &Path) -> Vec<String> {

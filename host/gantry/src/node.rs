@@ -1,5 +1,6 @@
 //! A node in this process, of a control plane that is here too or elsewhere.
 
+use std::hash::Hasher;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use fnv::FnvHasher;
 use gantry_model::Kind;
 use gantry_node::agent::{Agent, Handle, Options};
 use gantry_node::balancer::{self, Balancer};
@@ -109,12 +111,10 @@ impl NodeArgs {
 
 /// What of a data directory's state belongs on a tmpfs. Named by the directory, so that several never meet.
 pub fn run_dir(data: &Path) -> PathBuf {
-    // FNV-1a: small, and the same in every version.
-    let hash =
-        data.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-    Path::new("/run/gantry").join(format!("{hash:016x}"))
+    // FNV: the same in every version.
+    let mut hasher = FnvHasher::default();
+    hasher.write(data.as_os_str().as_encoded_bytes());
+    Path::new("/run/gantry").join(format!("{:016x}", hasher.finish()))
 }
 
 /// What a node gets from its control plane.

@@ -1,7 +1,9 @@
 //! How long things take and how often they fail. Seeded by the pod's name, so that a run can be repeated.
 
+use std::hash::Hasher;
 use std::time::Duration;
 
+use fnv::FnvHasher;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -104,11 +106,12 @@ impl Model {
     }
 
     fn rng(&self, name: &str, count: u32) -> SmallRng {
-        // FNV-1a: stable over builds, which std's hasher does not promise.
-        let bytes = name.bytes().chain(count.to_le_bytes());
-        let hash =
-            bytes.fold(0xcbf2_9ce4_8422_2325 ^ self.seed, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-        SmallRng::seed_from_u64(hash)
+        // FNV: stable over builds, which std's hasher does not promise.
+        let mut hasher = FnvHasher::default();
+        hasher.write(&self.seed.to_le_bytes());
+        hasher.write(name.as_bytes());
+        hasher.write(&count.to_le_bytes());
+        SmallRng::seed_from_u64(hasher.finish())
     }
 }
 

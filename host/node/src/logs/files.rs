@@ -1,10 +1,12 @@
 //! The files of one log: `x.log` is written, `x.log.1` was cut last, higher numbers are older.
 
 use std::fs::{self, File};
+use std::hash::Hasher;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use fnv::FnvHasher;
 use serde::{Deserialize, Serialize};
 
 /// How much of a file's first record tells it from others.
@@ -39,9 +41,11 @@ pub fn head(file: &File) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// FNV-1a: small, and the same in every version of this program, since positions are kept on disk.
+/// FNV: the same in every version of this program, since positions are kept on disk.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    let mut hasher = FnvHasher::default();
+    hasher.write(bytes);
+    hasher.finish()
 }
 
 /// Records in a file from here on, and bytes.

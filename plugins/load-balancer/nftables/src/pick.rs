@@ -1,7 +1,9 @@
 //! Which backends a chain picks from, and how.
 
+use std::hash::Hasher;
 use std::net::Ipv4Addr;
 
+use fnv::FnvHasher;
 use gantry_sdk::load_balancer::Endpoint;
 use gantry_sdk::{Value, json};
 
@@ -72,8 +74,11 @@ fn slots(targets: &[Target]) -> Vec<Target> {
 }
 
 fn score(slot: usize, (address, port): &Target) -> u64 {
-    let bytes = (slot as u64).to_le_bytes().into_iter().chain(address.octets()).chain(port.to_le_bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+    let mut hasher = FnvHasher::default();
+    hasher.write(&(slot as u64).to_le_bytes());
+    hasher.write(&address.octets());
+    hasher.write(&port.to_le_bytes());
+    let hash = hasher.finish();
     // FNV's high bits alone are too much alike for inputs that differ in little.
     let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     mixed ^ (mixed >> 33)

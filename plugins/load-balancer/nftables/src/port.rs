@@ -2,8 +2,10 @@
 //!
 //! - `c-`: any backend. - `l-`: backends of this node. - `x-`: what comes from outside, which decides between the two.
 
+use std::hash::Hasher;
 use std::net::Ipv4Addr;
 
+use fnv::FnvHasher;
 use gantry_sdk::load_balancer::{Endpoint, Frontend, Policy, Port, Protocol};
 use gantry_sdk::{Value, json};
 use ipnet::Ipv4Net;
@@ -69,10 +71,9 @@ fn v4(addresses: &[String]) -> impl Iterator<Item = Ipv4Addr> {
 /// Part of the chains' names. Two ports share one with a probability of about one in 10^13 for 1,000 frontends.
 fn tag(frontend: &Frontend, port: &Port) -> String {
     let text = format!("{}/{}/{}/{}", frontend.id, port.name, name(port.protocol), port.port);
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("{hash:016x}")
+    let mut hasher = FnvHasher::default();
+    hasher.write(text.as_bytes());
+    format!("{:016x}", hasher.finish())
 }
 
 struct One<'a> {

@@ -1,16 +1,19 @@
 //! Names of links, from names of sandboxes.
 
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
+
 /// What every link of this plugin begins with.
 pub const PREFIX: &str = "gtr";
 
 /// The node's end of a sandbox's veth pair: 15 bytes, the same every time. Two sandboxes of one node share a name with a
 /// probability of about one in 10^12.
 pub fn node_end(sandbox: &str) -> String {
-    // FNV-1a, 64 bits: small, and the same on every machine and in every version.
-    let hash = sandbox
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("{PREFIX}{:012x}", hash >> 16)
+    // FNV: the same on every machine and in every version.
+    let mut hasher = FnvHasher::default();
+    hasher.write(sandbox.as_bytes());
+    format!("{PREFIX}{:012x}", hasher.finish() >> 16)
 }
 
 #[cfg(test)]

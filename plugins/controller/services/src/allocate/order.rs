@@ -1,5 +1,9 @@
 //! In which order numbers are tried.
 
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
+
 /// Every number below `size` once: first those from `band` on, beginning somewhere that depends on `seed`, then those
 /// below it. What users pick by hand is usually low, and so stays free for long.
 pub fn candidates(size: u64, band: u64, seed: &str) -> impl Iterator<Item = u64> {
@@ -10,9 +14,11 @@ pub fn candidates(size: u64, band: u64, seed: &str) -> impl Iterator<Item = u64>
     high.chain(0..band)
 }
 
-/// FNV-1a, 64 bits: small, and the same everywhere.
+/// FNV: the same everywhere.
 pub fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    let mut hasher = FnvHasher::default();
+    hasher.write(text.as_bytes());
+    hasher.finish()
 }
 
 #[cfg(test)]

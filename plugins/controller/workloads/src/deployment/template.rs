@@ -1,5 +1,8 @@
 //! Pod templates: when two are the same, and the hash that names a ReplicaSet after one.
 
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
 use gantry_sdk::Value;
 
 /// The label that tells the pods of one template from those of another.
@@ -32,7 +35,7 @@ pub fn hash(template: &Value, collisions: i64) -> String {
     let mut hasher = Fnv::default();
     hasher.value(&canonical(template));
     hasher.bytes(&collisions.to_be_bytes());
-    let mut rest = hasher.0;
+    let mut rest = hasher.0.finish();
     let mut digit = || {
         let index = usize::try_from(rest % 27).unwrap_or(0);
         rest /= 27;
@@ -71,20 +74,13 @@ fn blank(name: &str, value: &Value) -> bool {
     }
 }
 
-/// FNV-1a over a JSON value, members in the order of their names.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Fnv(0xcbf2_9ce4_8422_2325)
-    }
-}
+/// FNV over a JSON value, members in the order of their names.
+#[derive(Default)]
+struct Fnv(FnvHasher);
 
 impl Fnv {
     fn bytes(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
+        self.0.write(bytes);
     }
 
     fn value(&mut self, value: &Value) {
