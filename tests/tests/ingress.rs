@@ -72,6 +72,38 @@ fn the_rest(case: &Case) -> Result<()> {
     Ok(())
 }
 
+/// Plugins and the node start anew; what listens does not.
+#[test]
+fn a_bundle_is_read_again_under_traffic() -> Result<()> {
+    const TAKEN: &str = "running by the bundle as it is now";
+    let mut suite = Suite::start("ingress-reload")?;
+    let case = suite.case("reload")?;
+    serve(&case, "web", 2)?;
+    let host = host(&case, "web");
+    case.apply(&ingress_of("web", &host, vec![path("/", "Prefix", "web")]))?;
+    until_answered(&case, &host, "/", 200, "hello from web-")?;
+    let gantry = suite.stack()?.gantry().context("no host")?;
+    under_traffic(&host, |answers| {
+        for times in 1..=2 {
+            gantry.reload()?;
+            case.until("the bundle to be taken", || {
+                let taken = gantry.log_tail(10_000).matches(TAKEN).count();
+                ensure!(taken >= times, "taken {taken} times");
+                Ok(())
+            })?;
+            let before = answers.load(Ordering::SeqCst);
+            case.until("more answers", || {
+                ensure!(answers.load(Ordering::SeqCst) > before + 20, "none comes any more");
+                Ok(())
+            })?;
+        }
+        // By the plugins that run now.
+        case.line("scale deployment web --replicas=3")?;
+        case.line("rollout status deployment/web --timeout=60s").map(drop)
+    })?;
+    suite.stop()
+}
+
 /// A Deployment that is ready, behind a Service of its name.
 fn serve(case: &Case, name: &str, replicas: u32) -> Result<()> {
     case.apply(&deployment(name, replicas))?;
@@ -403,6 +435,8 @@ fn what_cannot_be_is_refused(case: &Case) -> Result<()> {
 fn another_class_is_left_alone(case: &Case) -> Result<()> {
     serve(case, "other", 1)?;
     let host = host(case, "other");
+    // One of ours keeps the port open, whatever other scenarios do meanwhile.
+    case.apply(&ingress_of("ours", &format!("ours.{host}"), vec![path("/", "Prefix", "other")]))?;
     let object =
         with(ingress_of("other", &host, vec![path("/", "Prefix", "other")]), "/spec/ingressClassName", "strange");
     case.apply(&object)?;
