@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::family::KindRef;
+use crate::http::{Endpoint, Endpoints};
 
 /// Verbs on the objects of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -45,6 +46,9 @@ pub struct Grants {
     pub ports: Vec<Ports>,
     /// WASI capabilities with an effect: `filesystem:NAME`, `sockets`.
     pub wasi: Vec<String>,
+    /// Where it may send requests over HTTP: `https://example.com`, or with a port. In a manifest also `*`: what the
+    /// bundle names.
+    pub http: Vec<Endpoints>,
 }
 
 /// One port, or from one to another.
@@ -165,6 +169,17 @@ impl Effective {
         both(&self.asked.wasi, &self.given.wasi).cloned().collect()
     }
 
+    /// Where it may send requests.
+    pub fn http(&self) -> Vec<Endpoint> {
+        let asked = |given: &Endpoints| self.asked.http.iter().any(|a| *a == Endpoints::Named || a == given);
+        let given = self.given.http.iter().filter(|given| asked(given));
+        let named = given.filter_map(|given| match given {
+            Endpoints::One(endpoint) => Some(endpoint.clone()),
+            Endpoints::Named => None,
+        });
+        named.collect()
+    }
+
     /// What is asked for and not given, in words, for `gantry bundle check`.
     pub fn withheld(&self) -> Vec<String> {
         let mut out = Vec::new();
@@ -189,10 +204,24 @@ impl Effective {
         out
     }
 
-    /// The same, of what a plugin can do nothing at all without: families of plans, WASI capabilities.
+    /// The same, of what a plugin can do nothing at all without: families of plans, WASI capabilities, HTTP.
     pub fn lacking(&self) -> Vec<String> {
         let plans = missing("plan", &self.asked.plans, &self.given.plans);
-        plans.chain(missing("wasi", &self.asked.wasi, &self.given.wasi)).collect()
+        let wasi = missing("wasi", &self.asked.wasi, &self.given.wasi);
+        plans.chain(wasi).chain(self.unreachable()).collect()
+    }
+
+    fn unreachable(&self) -> impl Iterator<Item = String> + '_ {
+        let given = self.http();
+        self.asked.http.iter().filter_map(move |asked| match asked {
+            Endpoints::Named if given.is_empty() => {
+                Some("asks for HTTP endpoints, of which the bundle names none (grants.http)".to_owned())
+            }
+            Endpoints::One(endpoint) if !given.contains(endpoint) => {
+                Some(format!("asks for {endpoint}, which the bundle does not give"))
+            }
+            _ => None,
+        })
     }
 }
 
@@ -250,6 +279,28 @@ mod tests {
         assert!(!Effective::new(grants("[80]"), Grants::default()).port(80));
         let withheld = Effective::new(grants("[80, \"8000-9000\"]"), grants("[\"1-8999\"]")).withheld();
         assert_eq!(withheld, ["asks for port 8000-9000, which the bundle does not give"]);
+    }
+
+    #[test]
+    fn endpoints_are_named_by_the_bundle() {
+        let grants = |text: &str| toml::from_str::<Grants>(&format!("http = {text}")).unwrap();
+        let (any, one, other) =
+            (r#"["*"]"#, r#"["https://a.example"]"#, r#"["https://a.example:444", "http://b.example"]"#);
+        let table = [
+            (any, one, "https://a.example", 0),
+            (any, any, "", 1),
+            (any, "[]", "", 1),
+            (one, one, "https://a.example", 0),
+            (one, other, "", 1),
+            (one, any, "", 1),
+            ("[]", one, "", 0),
+            (other, other, "https://a.example:444 http://b.example", 0),
+        ];
+        for (asked, given, want, lacking) in table {
+            let held = Effective::new(grants(asked), grants(given));
+            let texts: Vec<String> = held.http().iter().map(ToString::to_string).collect();
+            assert_eq!((texts.join(" ").as_str(), held.lacking().len()), (want, lacking), "{asked} {given}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod family;
 pub mod fault;
 pub mod grants;
 mod host;
+mod http;
 mod instance;
 mod loaded;
 pub mod manifest;
@@ -20,6 +21,7 @@ pub use family::{
 };
 pub use fault::{Fault, Finding};
 pub use grants::{Effective, Grants};
+pub use http::{Endpoint, Endpoints, Http, Sign};
 pub use instance::{FaultPolicy, Report as Health, State};
 pub use loaded::Loaded;
 pub use manifest::{CONTRACT, Family, Manifest};

@@ -1,12 +1,13 @@
 //! Where calls to the host go: to the imports in a component, to the thread's `testing::Host` in a native build. The
 //! rest of the crate knows only these functions.
 
+use crate::http::{Request, Response};
 use crate::objects::{Event, Query, Write, Written};
 use crate::{Error, Level, ObjectRef};
 
 #[cfg(target_arch = "wasm32")]
 mod imports {
-    use super::{Error, Event, Level, ObjectRef, Query, Write, Written};
+    use super::{Error, Event, Level, ObjectRef, Query, Request, Response, Write, Written};
     use crate::contract::platform::gantry::plugin;
 
     pub fn config() -> String {
@@ -32,11 +33,15 @@ mod imports {
     pub fn record_events(events: &[Event]) {
         plugin::objects::record_events(events);
     }
+
+    pub fn http(request: &Request) -> Result<Response, Error> {
+        crate::wasi_http::send(request)
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 mod imports {
-    use super::{Error, Event, Level, ObjectRef, Query, Write, Written};
+    use super::{Error, Event, Level, ObjectRef, Query, Request, Response, Write, Written};
     use crate::testing::current;
 
     pub fn config() -> String {
@@ -61,6 +66,10 @@ mod imports {
 
     pub fn record_events(events: &[Event]) {
         current(|host| host.record(events));
+    }
+
+    pub fn http(request: &Request) -> Result<Response, Error> {
+        current(|host| host.serve_http(request))
     }
 }
 

@@ -23,6 +23,7 @@ pub mod error;
 #[doc(hidden)]
 pub mod export;
 mod host;
+pub mod http;
 pub mod load_balancer;
 pub mod logging;
 pub mod merge;
@@ -35,6 +36,8 @@ pub mod sink;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod types;
+#[cfg(target_arch = "wasm32")]
+mod wasi_http;
 
 pub use admission::Admission;
 pub use config::Config;

@@ -13,6 +13,7 @@
 //!
 //! - `stage`: the component under test, one a thread, and the engine that runs it.
 //! - `admission`, `controller`, `discovery`, `load_balancer`, `scheduler`, `network`, `network_policy`, `sink`: a family's trait in front of the engine's.
+//! - `http`: what a component asks over HTTP is answered by the thread's `testing::Host`.
 //! - `objects`: the engine's objects are those of the thread's `testing::Host`.
 //! - `words`: the types that all families share. Host and SDK each have their own for the same contract.
 //! - `suites`: all suites that a component's families call for.
@@ -22,6 +23,7 @@
 mod admission;
 mod controller;
 mod discovery;
+mod http;
 mod load_balancer;
 mod network;
 mod network_policy;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use gantry_plugin::bundle::digest;
 use gantry_plugin::manifest::Anatomy;
 use gantry_plugin::{Bundle, Call, Engine, EngineOptions, Loaded, Manifest};
-use gantry_sdk::{Config, Error, Value};
+use gantry_sdk::{Config, Error, Value, serde_json};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -44,6 +44,8 @@ pub struct Stage {
     runtime: Runtime,
     engine: Engine,
     component: Component,
+    /// What `{http}` in a configuration stands for: the one endpoint that is granted.
+    endpoint: String,
     folder: TempDir,
 }
 
@@ -69,7 +71,8 @@ impl Stage {
         let folder = tempfile::tempdir()?;
         let engine = Engine::new(EngineOptions::new(folder.path().join("data")))?;
         std::fs::write(folder.path().join(format!("{}.wasm", component.manifest.name)), &component.bytes)?;
-        let stage = Stage { runtime, engine, component, folder };
+        let endpoint = crate::http::serve(&runtime)?;
+        let stage = Stage { runtime, engine, component, endpoint, folder };
         CURRENT.with(|current| current.replace(Some(Rc::new(stage))));
         Ok(Curtain(()))
     }
@@ -94,6 +97,7 @@ impl Stage {
 
     fn bundle(&self, config: &Config) -> Result<String> {
         let config: Value = config.parse().map_err(|e| anyhow!("{e}"))?;
+        let config: Value = serde_json::from_str(&config.to_string().replace("{http}", &self.endpoint))?;
         let directories: toml::Table = self
             .component
             .directories
@@ -103,7 +107,7 @@ impl Stage {
         let mut plugin = toml::Table::new();
         plugin.insert("name".to_owned(), self.component.manifest.name.clone().into());
         plugin.insert("digest".to_owned(), digest(&self.component.bytes).into());
-        plugin.insert("grants".to_owned(), "asked".into());
+        plugin.insert("grants".to_owned(), self.grants());
         plugin.insert("config".to_owned(), toml::Value::try_from(config).context("a configuration is TOML")?);
         if !directories.is_empty() {
             plugin.insert(
@@ -115,6 +119,14 @@ impl Stage {
         bundle.insert("name".to_owned(), "contract".into());
         bundle.insert("plugin".to_owned(), vec![toml::Value::from(plugin)].into());
         Ok(toml::to_string(&bundle)?)
+    }
+
+    fn grants(&self) -> toml::Value {
+        if self.component.manifest.asks.http.is_empty() {
+            return "asked".into();
+        }
+        let endpoints = toml::Value::Array(vec![self.endpoint.clone().into()]);
+        toml::Table::from_iter([("asked".to_owned(), true.into()), ("http".to_owned(), endpoints)]).into()
     }
 
     /// Waits for a call. A fault is never an answer: it ends the test.

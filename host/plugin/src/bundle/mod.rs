@@ -18,6 +18,7 @@ pub use pin::PinError;
 pub use size::Size;
 
 use crate::grants::Grants;
+use crate::http::{Endpoints, Http};
 use crate::manifest::{dns_label, one_line};
 
 /// A bundle that was checked as far as it can be without its plugins.
@@ -62,6 +63,8 @@ pub struct Entry {
     /// What is behind WASI.
     #[serde(default)]
     pub wasi: Wasi,
+    /// How it makes requests over HTTP to the endpoints that it is granted.
+    pub http: Option<Http>,
 }
 
 /// `[plugin.wasi]`
@@ -89,8 +92,9 @@ pub enum OnFault {
 /// `grants = "asked"`, or a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Given {
-    /// All that the manifest asks for.
-    Asked,
+    /// All that the manifest asks for; of HTTP these endpoints, where there are some:
+    /// `grants = { asked = true, http = ["https://example.com"] }`.
+    Asked(Vec<Endpoints>),
     /// Just this.
     These(Grants),
 }
@@ -103,16 +107,26 @@ impl Default for Given {
 
 impl<'de> Deserialize<'de> for Given {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let failed = |what: &dyn std::fmt::Display| D::Error::custom(format!("grants: {what}"));
         match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(word) if word == "asked" => Ok(Self::Asked),
-            toml::Value::String(word) => {
-                Err(D::Error::custom(format!("grants: {word:?} is neither \"asked\" nor a table")))
+            toml::Value::String(word) if word == "asked" => Ok(Self::Asked(Vec::new())),
+            toml::Value::String(word) => Err(failed(&format!("{word:?} is neither \"asked\" nor a table"))),
+            toml::Value::Table(table) if table.contains_key("asked") => {
+                let Beside { asked, http } = table.try_into().map_err(|e: toml::de::Error| failed(&e.message()))?;
+                if asked { Ok(Self::Asked(http)) } else { Err(failed(&"asked is true or not there")) }
             }
-            table => Grants::deserialize(table)
-                .map(Self::These)
-                .map_err(|e| D::Error::custom(format!("grants: {}", e.message()))),
+            table => Grants::deserialize(table).map(Self::These).map_err(|e| failed(&e.message())),
         }
     }
+}
+
+/// What stands beside `asked = true`: all else follows from it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Beside {
+    asked: bool,
+    #[serde(default)]
+    http: Vec<Endpoints>,
 }
 
 fn yes() -> bool {
@@ -178,7 +192,8 @@ impl Entry {
     /// What it is given, when its manifest asks for `asks`.
     pub(crate) fn given(&self, asks: &Grants) -> Grants {
         match &self.grants {
-            Given::Asked => asks.clone(),
+            Given::Asked(http) if http.is_empty() => asks.clone(),
+            Given::Asked(http) => Grants { http: http.clone(), ..asks.clone() },
             Given::These(grants) => grants.clone(),
         }
     }
@@ -213,12 +228,17 @@ fn check_entry(entry: &Entry) -> Result<(), String> {
     if entry.instances.is_some_and(|n| n == 0 || n > 16) {
         return Err("instances must be 1 to 16".to_owned());
     }
-    if let Given::These(grants) = &entry.grants
-        && let Some(verb) = grants.unknown_verb()
-    {
-        return Err(format!("grants: verb {verb:?} is not known"));
+    let http = match &entry.grants {
+        Given::Asked(http) => http,
+        Given::These(grants) => match grants.unknown_verb() {
+            Some(verb) => return Err(format!("grants: verb {verb:?} is not known")),
+            None => &grants.http,
+        },
+    };
+    if http.contains(&Endpoints::Named) {
+        return Err("grants: http: name the endpoints; * is for manifests".to_owned());
     }
-    Ok(())
+    entry.http.as_ref().map_or(Ok(()), Http::check)
 }
 
 #[cfg(test)]
@@ -233,7 +253,7 @@ mod tests {
         let one = bundle.plugin("one").unwrap();
         assert_eq!(one.memory.map(Size::bytes), Some(64 << 20));
         assert_eq!(one.on_fault, OnFault::Halt);
-        assert_eq!(one.grants, Given::Asked);
+        assert_eq!(one.grants, Given::Asked(Vec::new()));
         assert_eq!(one.config["limit"], 3);
         assert_eq!(one.source(), PathBuf::from("one.wasm"));
         let two = bundle.plugin("two").unwrap();
@@ -251,6 +271,15 @@ mod tests {
             ("sha256:0000", "sha256:", "plugin one: digest"),
             ("grants = \"asked\"", "grants = \"all\"", "grants: \"all\" is neither"),
             ("events = true", "evnts = true", "unknown field `evnts`"),
+            ("grants = \"asked\"", "grants = { asked = true, events = true }", "grants: unknown field `events`"),
+            (
+                "grants = \"asked\"",
+                "grants = { asked = true, http = [\"*\"] }",
+                "plugin one: grants: http: name the endpoints",
+            ),
+            ("events = true", "http = [\"example.com\"]", "grants: \"example.com\" is no endpoint"),
+            ("[plugin.grants]", "[plugin.http]\nconnections = 0\n[plugin.grants]", "http: connections must be 1 to 64"),
+            ("[plugin.grants]", "[plugin.http]\nca = \"x\"\n[plugin.grants]", "unknown field `ca`"),
             ("required = false", "instances = 99", "plugin two: instances must be 1 to 16"),
             ("name = \"kubernetes\"", "name = \"kubernetes\"\nplugins = 1", "line 2: unknown field `plugins`"),
         ];

@@ -16,6 +16,7 @@ use crate::manifest::Family;
 pub(super) struct Reach {
     pub objects: bool,
     pub sockets: bool,
+    pub http: bool,
 }
 
 impl Reach {
@@ -25,6 +26,7 @@ impl Reach {
             objects: families.iter().any(|f| matches!(f, Family::Controller | Family::Admission))
                 || grants.any_object(),
             sockets: grants.wasi().iter().any(|w| w == "sockets"),
+            http: !grants.http().is_empty(),
         }
     }
 
@@ -45,7 +47,10 @@ impl Reach {
             ("wasi:sockets", _) => {
                 Some("the manifest must ask for the WASI capability sockets and the bundle grant it")
             }
-            ("wasi:http", _) => Some("this host grants no plugin HTTP"),
+            ("wasi:http", "types" | "outgoing-handler") if self.http => None,
+            ("wasi:http", "types" | "outgoing-handler") => {
+                Some("the manifest must ask for HTTP and the bundle list the endpoints (grants.http)")
+            }
             _ => Some(UNKNOWN),
         }
     }
@@ -67,6 +72,9 @@ pub(super) fn linker(engine: &wasmtime::Engine, reach: Reach) -> wasmtime::Resul
     wasi_rest(l)?;
     if reach.sockets {
         wasi_sockets(l)?;
+    }
+    if reach.http {
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
     }
     Ok(linker)
 }
@@ -109,8 +117,8 @@ mod tests {
 
     #[test]
     fn refuses_by_name_and_says_why() {
-        let none = Reach { objects: false, sockets: false };
-        let all = Reach { objects: true, sockets: true };
+        let none = Reach { objects: false, sockets: false, http: false };
+        let all = Reach { objects: true, sockets: true, http: true };
         let table = [
             ("gantry:plugin/log@0.1.0", true, true),
             ("gantry:plugin/objects@0.1.0", false, true),
@@ -119,7 +127,8 @@ mod tests {
             ("wasi:cli/environment@0.2.0", true, true),
             ("wasi:cli/environment@0.3.0", false, false),
             ("wasi:sockets/tcp@0.2.6", false, true),
-            ("wasi:http/outgoing-handler@0.2.6", false, false),
+            ("wasi:http/outgoing-handler@0.2.6", false, true),
+            ("wasi:http/incoming-handler@0.2.6", false, false),
             ("do-it", false, false),
         ];
         for (import, without, with) in table {
@@ -132,7 +141,7 @@ mod tests {
     async fn links_without_a_clash() {
         let engine = wasmtime::Engine::default();
         for objects in [false, true] {
-            linker(&engine, Reach { objects, sockets: objects }).unwrap();
+            linker(&engine, Reach { objects, sockets: objects, http: objects }).unwrap();
         }
     }
 }

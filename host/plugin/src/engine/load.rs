@@ -13,6 +13,7 @@ use crate::bundle::{self, Bundle, Entry, FileError, OnFault};
 use crate::family::Objects;
 use crate::grants::Effective;
 use crate::host::{Host, Logger, Plugin};
+use crate::http::Gate;
 use crate::instance::Health;
 use crate::loaded::{Linked, Loaded};
 use crate::manifest::{self, Anatomy, Family, Manifest};
@@ -61,6 +62,9 @@ pub enum Cause {
     /// A capability that the bundle gives can't be given.
     #[error("wasi: {0}")]
     Wasi(String),
+    /// The way out that the bundle describes can't be had.
+    #[error("http: {0}")]
+    Http(String),
     /// It does not compile.
     #[error("does not compile: {0}")]
     Compile(String),
@@ -79,6 +83,7 @@ pub(super) struct Prepared {
     pub manifest: Manifest,
     pub grants: Effective,
     pub directories: Vec<(String, PathBuf)>,
+    pub http: Option<Arc<Gate>>,
     pub reach: Reach,
     pub pre: InstancePre<Host>,
 }
@@ -129,6 +134,7 @@ impl Engine {
         }
         let grants = Effective::new(manifest.asks.clone(), entry.given(&manifest.asks));
         let directories = self.directories(entry, &grants)?;
+        let http = way_out(entry, &grants)?;
         let reach = Reach::new(&manifest.families, &grants);
         for import in anatomy.imports {
             if let Some(why) = reach.refusal(&import) {
@@ -140,7 +146,7 @@ impl Engine {
         let pre = linker(wasmtime, reach)
             .and_then(|linker| linker.instantiate_pre(&component))
             .map_err(|e| Cause::Link(chain(&e)))?;
-        Ok(Prepared { file: file.to_owned(), digest, manifest, grants, directories, reach, pre })
+        Ok(Prepared { file: file.to_owned(), digest, manifest, grants, directories, http, reach, pre })
     }
 
     /// Host directories for the granted `filesystem:NAME`.
@@ -184,6 +190,7 @@ impl Engine {
             objects,
             directories: prepared.directories,
             sockets: prepared.reach.sockets,
+            http: prepared.http,
             memory: entry.memory.map_or(MEMORY, |size| size.bytes()).min(settings::MAX_MEMORY),
             tick: self.inner.options.tick,
             deadline: entry.deadline_ms.map_or(DEADLINE, Duration::from_millis),
@@ -195,6 +202,19 @@ impl Engine {
         tracing::info!(plugin = manifest.name, version = manifest.version, digest = prepared.digest, "plugin loaded");
         let instances = entry.instances.unwrap_or(INSTANCES);
         Ok(Loaded::new(plugin, manifest, prepared.digest, prepared.file, entry.clone(), linked, instances))
+    }
+}
+
+/// The way to the granted endpoints. Settings for a way that nobody may go are a mistake.
+fn way_out(entry: &Entry, grants: &Effective) -> Result<Option<Arc<Gate>>, Cause> {
+    let (endpoints, settings) = (grants.http(), entry.http.clone());
+    match (endpoints.is_empty(), settings) {
+        (true, None) => Ok(None),
+        (true, Some(_)) => Err(Cause::Http("the bundle says how, but grants no endpoint (grants.http)".to_owned())),
+        (false, settings) => {
+            let gate = Gate::new(&entry.name, endpoints, &settings.unwrap_or_default()).map_err(Cause::Http)?;
+            Ok(Some(Arc::new(gate)))
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a running instance sees of the host: its log, its configuration, the objects it is granted, and a WASI with
-//! nothing behind it.
+//! What a running instance sees of the host: its log, its configuration, the objects and the HTTP endpoints it is granted,
+//! and a WASI with nothing behind it.
 
 mod limits;
 mod log;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 pub(crate) use limits::Limits;
 pub(crate) use log::{Lines, Logger};
@@ -17,6 +18,7 @@ pub(crate) use log::{Lines, Logger};
 use crate::bindings::platform::gantry::plugin as wit;
 use crate::family::Objects;
 use crate::grants::Effective;
+use crate::http::{Gate, Outgoing};
 use crate::instance::{Health, Meter};
 
 /// What all instances of a plugin have in common.
@@ -30,6 +32,8 @@ pub(crate) struct Plugin {
     /// Directories on the host by the name under which the guest sees them.
     pub directories: Vec<(String, PathBuf)>,
     pub sockets: bool,
+    /// The way out for HTTP, if it is granted any.
+    pub http: Option<Arc<Gate>>,
     /// Bytes that one instance may have.
     pub memory: u64,
     pub deadline: std::time::Duration,
@@ -45,9 +49,11 @@ pub(crate) struct Host {
     pub limits: Limits,
     pub lines: Lines,
     pub meter: Arc<Meter>,
-    /// Whether it may write objects at all: a review may not, whatever its plugin is granted.
+    /// Whether it may have effects at all (write objects, make requests): a review may not, whatever its plugin is granted.
     pub writes: bool,
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outgoing: Outgoing,
     table: ResourceTable,
 }
 
@@ -65,12 +71,16 @@ impl Host {
         if plugin.sockets {
             wasi.inherit_network();
         }
+        let meter = Arc::new(Meter::new(plugin.deadline, plugin.tick));
+        let outgoing = Outgoing::new(plugin.http.clone(), writes, meter.clone(), plugin.logger.clone(), lines.clone());
         Ok(Self {
             limits: Limits::new(plugin.memory),
             lines,
             writes,
-            meter: Arc::new(Meter::new(plugin.deadline, plugin.tick)),
+            meter,
             wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            outgoing,
             table: ResourceTable::new(),
             plugin,
         })
@@ -80,6 +90,12 @@ impl Host {
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.outgoing, table: &mut self.table, ctx: &mut self.http }
     }
 }
 

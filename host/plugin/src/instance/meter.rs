@@ -5,7 +5,8 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Waiting has a bound too, so that a guest asleep or a host call that hangs does not hold a call for ever.
 const WAIT: Duration = Duration::from_secs(60);
@@ -21,6 +22,8 @@ pub(crate) struct Meter {
     rested: AtomicBool,
     /// It has just been asked to let others have the thread, which is no waiting.
     asked: AtomicBool,
+    /// When the call was armed.
+    armed: Mutex<Instant>,
 }
 
 /// Ends a guest that ran too long. Travels through wasmtime as the error of the epoch's callback.
@@ -37,6 +40,7 @@ impl Meter {
             seen: AtomicU64::new(0),
             rested: AtomicBool::new(true),
             asked: AtomicBool::new(false),
+            armed: Mutex::new(Instant::now()),
         }
     }
 
@@ -49,6 +53,13 @@ impl Meter {
         self.seen.store(0, Relaxed);
         self.rested.store(true, Relaxed);
         self.asked.store(false, Relaxed);
+        *self.armed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long this call may still take, all waiting included.
+    pub(crate) fn left(&self) -> Duration {
+        let armed = *self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.deadline + WAIT).saturating_sub(armed.elapsed())
     }
 
     /// Asked from inside the guest at a tick: may it go on? If so it lets others have the thread, and goes on later.
@@ -95,6 +106,7 @@ mod tests {
             // The first tick of a call may have begun before it and is free.
             assert_eq!(ticks(&meter), allowed, "{deadline} ms");
             meter.arm();
+            assert!(meter.left() > WAIT && meter.left() <= WAIT + meter.deadline());
             assert_eq!(ticks(&meter), allowed, "each call has its own");
         }
     }

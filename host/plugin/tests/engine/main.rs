@@ -4,6 +4,7 @@
 //! - `fixture-controller` of contract 0.0.9, without its export, under another name: `loading`
 //! - `fixture-scheduler`: `scheduler`
 //! - `fixture-node` (network and sink): `node`
+//! - `fixture-http`: `http`
 //! - `fixture-sockets`: `loading`, `node`
 
 // A helper that fails fails its test.
@@ -12,6 +13,7 @@
 mod admission;
 mod containment;
 mod controller;
+mod http;
 mod loading;
 mod node;
 mod scheduler;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::fault::{Fault, Verb};
 use super::state::{self, State};
 use crate::api::{Resource, Time};
+use crate::http::{Request, Response};
 use crate::objects::{Event, Propagation, Query, Write, Written, document};
 use crate::{Error, KindRef, Level, ObjectRef, Result};
 
@@ -23,6 +24,9 @@ pub struct Line {
     pub message: String,
 }
 
+/// What stands for the world at the other end of HTTP.
+type Transport = Rc<dyn Fn(&Request) -> Result<Response>>;
+
 #[derive(Default)]
 struct Inner {
     state: State,
@@ -31,6 +35,8 @@ struct Inner {
     events: Vec<Event>,
     lines: Vec<Line>,
     writes: Vec<Write>,
+    transport: Option<Transport>,
+    requests: Vec<Request>,
 }
 
 /// The host of this thread. Clones are the same host.
@@ -43,8 +49,7 @@ thread_local! {
 
 /// Calls the thread's host.
 pub fn current<R>(call: impl FnOnce(&Host) -> R) -> R {
-    let host = CURRENT.with(|current| current.borrow().clone());
-    call(&host)
+    call(&Host::of_thread())
 }
 
 impl Host {
@@ -55,6 +60,11 @@ impl Host {
         host.set_now(Time::parse("2026-01-01T00:00:00Z").expect("a valid time"));
         CURRENT.with(|current| current.replace(host.clone()));
         host
+    }
+
+    /// The host of this thread, as plugins see it.
+    pub fn of_thread() -> Self {
+        CURRENT.with(|current| current.borrow().clone())
     }
 
     /// The plugin's configuration.
@@ -151,6 +161,27 @@ impl Host {
     /// Whether a fault waits for a call that has not come.
     pub(super) fn faults_left(&self) -> bool {
         self.0.borrow().faults.iter().any(Fault::waits)
+    }
+
+    /// Answers the plugin's requests over HTTP from now on. An error stands for an endpoint that is not granted or not
+    /// reached. What it has to remember it keeps in cells. Without this every request is refused.
+    pub fn answer_http(&self, transport: impl Fn(&Request) -> Result<Response> + 'static) {
+        self.0.borrow_mut().transport = Some(Rc::new(transport));
+    }
+
+    /// Requests over HTTP that the plugin made since the last call, those that were refused included.
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.0.borrow_mut().requests)
+    }
+
+    /// Answers one request as the plugin would be answered: for a transport of a test's own in front of this host.
+    pub fn serve_http(&self, request: &Request) -> Result<Response> {
+        self.0.borrow_mut().requests.push(request.clone());
+        let transport = self.0.borrow().transport.clone();
+        match transport {
+            Some(transport) => transport(request),
+            None => Err(Error::forbidden(format!("{} {}: no endpoint is granted", request.method, request.url))),
+        }
     }
 
     /// How many objects there are of each kind.

@@ -12,8 +12,8 @@
 //! assert_eq!(pods.len(), 1);
 //! ```
 //!
-//! - `Host`: objects with versions, uids, owners, selectors, patches, deletion; faults on request; what the plugin
-//!   logged, recorded and wrote.
+//! - `Host`: objects with versions, uids, owners, selectors, patches, deletion; faults on request; answers to requests over
+//!   HTTP; what the plugin logged, recorded, wrote and asked.
 //! - `Driver`: the host's reconcile loop in small.
 //! - `Request::create`, `update` and `delete` (`gantry_sdk::admission`): writes to be reviewed.
 //! - `suite`: what every plugin of a family must do; run it natively and, with `cargo xtask contract`, over the component.
