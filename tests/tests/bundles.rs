@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use gantry_tests::case::text;
 use gantry_tests::manifests::{deployment, pod, with};
 use gantry_tests::stack::Options;
-use gantry_tests::{Case, Suite, scenarios};
+use gantry_tests::{Case, Suite, netns, scenarios};
 
 /// The bundle without one plugin, in the data directory.
 fn without(options: &mut Options, plugin: &str) -> Result<()> {
@@ -64,6 +64,53 @@ fn a_changed_bundle_is_taken_by_a_running_host() -> Result<()> {
     ensure!(case.get("pod long")?["status"]["containerStatuses"][0]["restartCount"] == 0);
     case.apply(&deployment("web", 1))?;
     case.line("rollout status deployment/web --timeout=60s")?;
+    suite.stop()
+}
+
+/// What there is on the node of services and policies: tables of rules, and the link to which virtual addresses are routed.
+fn of_plugins() -> Result<Vec<&'static str>> {
+    let tables = Command::new("nft").args(["list", "tables"]).output()?;
+    let found = String::from_utf8(tables.stdout)? + &netns::ip("-o link")?;
+    Ok(["gantry-services", "gts0", "gantry-policy"].into_iter().filter(|name| found.contains(name)).collect())
+}
+
+#[test]
+fn what_a_plugin_put_on_the_node_goes_with_it() -> Result<()> {
+    let mut suite = Suite::start_with("gone", |options| {
+        let kept = options.data.join("bundle.toml");
+        fs::copy(&options.bundle, &kept)?;
+        options.bundle = kept;
+        Ok(())
+    })?;
+    let case = suite.case("gone")?;
+    let file = suite.stack()?.options_mut().bundle.clone();
+    let whole = fs::read_to_string(&file)?;
+    case.line("create service clusterip web --tcp=80:8080")?;
+    case.apply(&pod("long", "sleep 1000"))?;
+    case.line("wait pod/long --for=condition=Ready --timeout=60s")?;
+    let until = |wanted: &[&str]| {
+        case.until(&format!("{wanted:?} on the node"), || {
+            let found = of_plugins()?;
+            ensure!(found == wanted, "there is {found:?}");
+            Ok(())
+        })
+    };
+    until(&["gantry-services", "gts0", "gantry-policy"])?;
+    // While the host runs.
+    let no_services = taken_out(&whole, "load-balancer-nftables")?;
+    fs::write(&file, &no_services)?;
+    suite.stack()?.gantry().context("no host")?.reload()?;
+    until(&["gantry-policy"])?;
+    // While it is away.
+    suite.stack()?.crash_gantry()?;
+    fs::write(&file, taken_out(&no_services, "network-policy")?)?;
+    suite.stack()?.start_gantry()?;
+    until(&[])?;
+    ensure!(case.get("pod long")?["status"]["containerStatuses"][0]["restartCount"] == 0);
+    // And back again.
+    fs::write(&file, &whole)?;
+    suite.stack()?.gantry().context("no host")?.reload()?;
+    until(&["gantry-services", "gts0", "gantry-policy"])?;
     suite.stop()
 }
 

@@ -3,18 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use gantry_tests::case::{at, number, text};
 use gantry_tests::manifests::{deployment, pod, with};
-use gantry_tests::{Case, Suite, netns, scenarios};
-use nix::sched::{CloneFlags, setns};
+use gantry_tests::{Case, Outside, Suite, netns, scenarios};
 use serde_json::{Value, json};
 
 #[test]
@@ -381,45 +378,6 @@ fn kubectl_makes_every_type(case: &Case) -> Result<()> {
         ensure!(two.pointer("/spec/ports/0/nodePort").is_none(), "{two}");
         Ok(())
     })
-}
-
-/// A machine beside the node.
-struct Outside {
-    machine: Child,
-}
-
-impl Outside {
-    /// Takes the other end of the node's link there.
-    fn new() -> Result<Self> {
-        let mut command = Command::new("unshare");
-        command.args(["--net", "sh", "-c", "echo there; exec sleep 3600"]).stdout(Stdio::piped());
-        let mut outside = Self { machine: command.spawn()? };
-        let mut there = [0; 6];
-        outside.machine.stdout.as_mut().context("no output")?.read_exact(&mut there)?;
-        let pid = outside.machine.id();
-        netns::ip(&format!("link set outside netns {pid}"))?;
-        outside.within(|| {
-            netns::ip("link set outside up")?;
-            netns::ip("address add 192.0.2.1/24 dev outside")
-        })?;
-        Ok(outside)
-    }
-
-    fn within<T: Send>(&self, job: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let namespace = File::open(format!("/proc/{}/ns/net", self.machine.id()))?;
-        let there = || {
-            setns(namespace, CloneFlags::CLONE_NEWNET)?;
-            job()
-        };
-        thread::scope(|scope| scope.spawn(there).join().unwrap_or_else(|_| bail!("it panicked")))
-    }
-}
-
-impl Drop for Outside {
-    fn drop(&mut self) {
-        let _ = self.machine.kill();
-        let _ = self.machine.wait();
-    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! A node in this process, of a control plane that is here too or elsewhere.
 
 use std::hash::Hasher;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,14 +171,15 @@ impl Node {
         // Before the agent, which takes containers over and reads on what they write.
         let records = ship(args, &name, &folder, notices, outlets).await?;
         dns::tidy(&Prefixes::of(data).links, &plugins).await;
+        tidy(data, &plugins).await;
         Prefixes::granted(&plugins).keep(data)?;
         let networked = plugins.iter().any(|plugin| plugin.network().is_some());
         let pod_ranges = settle::settle(&*cluster, &description, data, networked).await?;
         let description = Description { pod_ranges, ..description };
         let network = network(args, &description, data, &cluster, &plugins).await?;
         let (recorder, events) = Recorder::new(cluster.clone(), &name);
-        let balancers = balancers(args, &name, &description.addresses, &cluster, &plugins, &proxy);
-        let guards = policies(args, &name, &description.addresses, &cluster, &plugins);
+        let balancers = balancers(args, &description, data, &cluster, &plugins, &proxy);
+        let guards = policies(args, &description, data, &cluster, &plugins);
         let (dns, names) = dns::start(&args.dns, &description, &args.cluster_range, &folder, &cluster, &plugins);
         let mut options = Options::new(description, cluster, runtime, network, recorder, folder);
         options.guard = Arc::new(guards);
@@ -257,17 +257,30 @@ async fn network(
             mtu: 0,
         },
         nodes: cluster.follow("", "v1", "nodes"),
-        data_dir: data.join("network"),
+        data_dir: network_dir(data),
         netns_dir: run_dir(data).join("netns"),
         node_netns: None,
     };
     Ok(Arc::new(Plugged::start(options).await))
 }
 
+/// Removes what load balancers and network policies that are not in the bundle any more have put on the node.
+async fn tidy(data: &Path, plugins: &[Arc<Loaded>]) {
+    let acts = |loaded: &&Arc<Loaded>| loaded.load_balancer().is_some() || loaded.network_policy().is_some();
+    let stay: Vec<&str> = plugins.iter().filter(acts).map(|loaded| loaded.name()).collect();
+    if let Err(error) = network::retire(&network_dir(data), &stay, None).await {
+        tracing::warn!(%error, "what plugins that are gone have put on this node stays");
+    }
+}
+
+fn network_dir(data: &Path) -> PathBuf {
+    data.join("network")
+}
+
 fn balancers(
     args: &NodeArgs,
-    node: &str,
-    addresses: &[IpAddr],
+    node: &Description,
+    data: &Path,
     cluster: &Arc<dyn Cluster>,
     plugins: &[Arc<Loaded>],
     proxy: &Proxy,
@@ -281,12 +294,14 @@ fn balancers(
         plugin_name: loaded.name().to_owned(),
         grants: loaded.grants().clone(),
         node: load_balancer::NodeInfo {
-            name: node.to_owned(),
-            addresses: addresses.iter().map(ToString::to_string).collect(),
+            name: node.name.clone(),
+            addresses: node.addresses.iter().map(ToString::to_string).collect(),
             cluster_ranges: args.cluster_range.clone(),
+            zone: String::new(),
         },
         cluster: cluster.clone(),
         proxy: Some(proxy.clone()),
+        data_dir: Some(network_dir(data)),
         node_netns: None,
     });
     options.map(Balancer::start).collect()
@@ -294,8 +309,8 @@ fn balancers(
 
 fn policies(
     args: &NodeArgs,
-    node: &str,
-    addresses: &[IpAddr],
+    node: &Description,
+    data: &Path,
     cluster: &Arc<dyn Cluster>,
     plugins: &[Arc<Loaded>],
 ) -> Guards {
@@ -305,13 +320,14 @@ fn policies(
         plugin_name: loaded.name().to_owned(),
         grants: loaded.grants().clone(),
         node: network_policy::NodeInfo {
-            name: node.to_owned(),
-            addresses: addresses.iter().map(ToString::to_string).collect(),
+            name: node.name.clone(),
+            addresses: node.addresses.iter().map(ToString::to_string).collect(),
             cluster_ranges: args.cluster_range.clone(),
         },
         pods: cluster.pods(None),
         namespaces: cluster.follow("", "v1", "namespaces"),
         policies: loaded.manifest().kinds.iter().map(|kind| follow(cluster, kind)).collect(),
+        data_dir: Some(network_dir(data)),
         node_netns: None,
     });
     Guards(options.map(|options| Box::new(Policies::start(options)) as Box<dyn PodGuard>).collect())

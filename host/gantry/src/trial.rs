@@ -48,7 +48,8 @@ pub async fn run(plugin: &Loaded) -> Result<Tried, String> {
     }
     if let Some(mut balancer) = plugin.load_balancer() {
         let NodeInfo { name, addresses, cluster_ranges, .. } = node();
-        tried.take(balancer.reset(load_balancer::NodeInfo { name, addresses, cluster_ranges }).await)?;
+        let zone = String::new();
+        tried.take(balancer.reset(load_balancer::NodeInfo { name, addresses, cluster_ranges, zone }).await)?;
     }
     if let Some(mut policy) = plugin.network_policy() {
         let NodeInfo { name, addresses, cluster_ranges, .. } = node();

@@ -41,7 +41,8 @@ pub mod network {
         Attached, Attachment, Detached, Lease, NodeInfo, Peer, PeerDelta, PortMapping, Protocol,
     };
     pub use crate::bindings::platform::gantry::plugin::plan::{
-        Address, Bridge, Flow, KeptPeers, KeptRoutes, Operation, Place, Route, Sysctl, TunnelPeer, Veth, Vxlan,
+        Address, Bridge, KeptFlow, KeptFlows, KeptPeers, KeptRoutes, Operation, Place, Route, Sysctl, TunnelPeer, Veth,
+        Vxlan,
     };
 
     /// Which family of plans must be granted for it.

@@ -4,7 +4,7 @@ use crate::contract::load_balancer::exports::gantry::plugin::load_balancer as wi
 use crate::export::{Holder, enter, start};
 use crate::{Config, Result};
 
-pub use crate::network::{Flow, Operation};
+pub use crate::network::{KeptFlow, KeptFlows, Operation};
 pub use wit::{
     Backend, Backends, Certificate, Delta, Description, Endpoint, Frontend, Http, Listener, NodeInfo, Policy, Port,
     Protocol, Route,

@@ -5,7 +5,8 @@ use crate::export::{Holder, enter, start};
 use crate::{Config, Result};
 
 pub use crate::contract::network::gantry::plugin::plan::{
-    Address, Bridge, Flow, KeptPeers, KeptRoutes, Operation, Place, Route, Sysctl, TunnelPeer, Veth, Vxlan,
+    Address, Bridge, KeptFlow, KeptFlows, KeptPeers, KeptRoutes, Operation, Place, Route, Sysctl, TunnelPeer, Veth,
+    Vxlan,
 };
 pub use wit::{Attached, Attachment, Detached, Lease, NodeInfo, Peer, PeerDelta, PortMapping, Protocol};
 

@@ -21,7 +21,8 @@ impl gantry_sdk::LoadBalancer for LoadBalancer {
         let stage = Stage::current();
         let instance = stage.load(&config)?.load_balancer().ok_or_else(|| Error::invalid("is no load balancer"))?;
         let instance = self.instance.insert(instance);
-        let node = host::NodeInfo { name: node.name, addresses: node.addresses, cluster_ranges: node.cluster_ranges };
+        let NodeInfo { name, addresses, cluster_ranges, zone } = node;
+        let node = host::NodeInfo { name, addresses, cluster_ranges, zone };
         let description = stage.call(instance.reset(node)).map_err(words::error)?;
         Ok(Description { classes: description.classes })
     }
@@ -63,6 +64,9 @@ fn frontend(given: Frontend) -> host::Frontend {
         created: given.created,
         addresses: given.addresses,
         external_addresses: given.external_addresses,
+        balanced_addresses: given.balanced_addresses,
+        source_ranges: given.source_ranges,
+        health_port: given.health_port,
         ports: given.ports.into_iter().map(port).collect(),
         affinity_seconds: given.affinity_seconds,
         internal: policy(given.internal),
@@ -104,6 +108,7 @@ fn backends(given: Backends) -> host::Backends {
         serving: endpoint.serving,
         terminating: endpoint.terminating,
         local: endpoint.local,
+        zones: endpoint.zones,
     };
     host::Backends {
         frontend: given.frontend,

@@ -1,7 +1,7 @@
 use gantry_plugin::family::network as host;
 use gantry_sdk::network::{
-    Address, Attached, Attachment, Bridge, Detached, Flow, KeptPeers, KeptRoutes, Lease, NodeInfo, Operation,
-    PeerDelta, Place, Protocol, Route, Sysctl, TunnelPeer, Veth, Vxlan,
+    Address, Attached, Attachment, Bridge, Detached, KeptFlow, KeptFlows, KeptPeers, KeptRoutes, Lease, NodeInfo,
+    Operation, PeerDelta, Place, Protocol, Route, Sysctl, TunnelPeer, Veth, Vxlan,
 };
 use gantry_sdk::proxy::KeptProxies;
 use gantry_sdk::{Config, Error, Result};
@@ -161,7 +161,7 @@ pub(crate) fn operation(given: host::Operation) -> Operation {
         }
         host::Operation::DeleteLink(link) => Operation::DeleteLink(link),
         host::Operation::Nftables(rules) => Operation::Nftables(rules),
-        host::Operation::ForgetFlows(flows) => Operation::ForgetFlows(flows.into_iter().map(flow).collect()),
+        host::Operation::KeepFlows(kept) => Operation::KeepFlows(kept_flows(kept)),
         host::Operation::EnsureListener(l) => Operation::EnsureListener(proxy::listener(l)),
         host::Operation::DeleteListener(name) => Operation::DeleteListener(name),
         host::Operation::EnsurePool(p) => Operation::EnsurePool(proxy::pool(p)),
@@ -176,8 +176,9 @@ fn tunnel_peer(given: host::TunnelPeer) -> TunnelPeer {
     TunnelPeer { link: given.link, address: given.address, mac: given.mac, remote: given.remote }
 }
 
-fn flow(given: host::Flow) -> Flow {
-    Flow { protocol: given.protocol, address: given.address, port: given.port, backend: given.backend }
+fn kept_flows(given: host::KeptFlows) -> KeptFlows {
+    let flow = |f: host::KeptFlow| KeptFlow { address: f.address, port: f.port, backends: f.backends };
+    KeptFlows { protocol: given.protocol, within: given.within, flows: given.flows.into_iter().map(flow).collect() }
 }
 
 fn place(given: host::Place) -> Place {

@@ -40,18 +40,23 @@ pub fn run(component: Component, given: &Given) -> Result<Vec<Family>> {
 /// A node whose load balancers are tried.
 pub fn balanced_node() -> NodeInfo {
     let texts = |text: &str| vec![text.to_owned()];
-    NodeInfo { name: "node".to_owned(), addresses: texts("192.0.2.1"), cluster_ranges: texts("10.64.0.0/16") }
+    NodeInfo {
+        name: "node".to_owned(),
+        addresses: texts("192.0.2.1"),
+        cluster_ranges: texts("10.64.0.0/16"),
+        zone: String::new(),
+    }
 }
 
 /// A node whose network policies are tried.
 pub fn guarded_node() -> gantry_sdk::network_policy::NodeInfo {
-    let NodeInfo { name, addresses, cluster_ranges } = balanced_node();
+    let NodeInfo { name, addresses, cluster_ranges, .. } = balanced_node();
     gantry_sdk::network_policy::NodeInfo { name, addresses, cluster_ranges }
 }
 
 /// A node whose names are tried.
 pub fn named_node() -> gantry_sdk::discovery::NodeInfo {
-    let NodeInfo { name, addresses, cluster_ranges } = balanced_node();
+    let NodeInfo { name, addresses, cluster_ranges, .. } = balanced_node();
     gantry_sdk::discovery::NodeInfo { name, addresses, cluster_ranges }
 }
 

@@ -98,6 +98,11 @@ impl Node {
         Process::find(&self.options.data, &self.name).is_some()
     }
 
+    /// Stops its agent in order; containers go on.
+    pub fn stop(&self) -> Result<()> {
+        Process::find(&self.options.data, &self.name).map_or(Ok(()), |agent| agent.stop(Duration::from_secs(20)))
+    }
+
     /// Kills its agent as a crash would; containers go on.
     pub fn crash(&self) -> Result<()> {
         Process::find(&self.options.data, &self.name).map_or(Ok(()), Process::crash)

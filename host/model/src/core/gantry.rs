@@ -150,6 +150,9 @@ fn frontend() -> Value {
         "class": { "type": "string", "minLength": 1, "description": "Which load balancers serve it: cluster is the virtual address on every node." },
         "addresses": texts("Virtual addresses, for clients within the cluster."),
         "externalAddresses": texts("Addresses that lead to nodes from outside."),
+        "balancedAddresses": texts("The same, of load balancers outside that leave the destination of packets as it was."),
+        "sourceRanges": texts("Clients that may use the balanced addresses, in CIDR notation. None: everybody."),
+        "healthNodePort": port("A port of every node that answers whether it has backends of its own. 0: none.", 0),
         "ports": {
             "type": "array", "minItems": 1, "items": ports, "description": "What it listens on.",
             "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["port", "protocol"],

@@ -143,7 +143,13 @@ fn columns(entry: &Entry) -> Vec<PrinterColumn> {
         "Frontend" => vec![
             column("Class", "string", ".spec.class", 0, "Which load balancer serves it."),
             column("Addresses", "string", "{.spec.addresses[*]|<none>}", 0, "Where it is reached from within."),
-            column("External", "string", "{.spec.externalAddresses[*]|<none>}", 0, "Where it is reached from outside."),
+            column(
+                "External",
+                "string",
+                "{.spec.externalAddresses[*]|.spec.balancedAddresses[*]|<none>}",
+                0,
+                "Where it is reached from outside.",
+            ),
             column(
                 "Ports",
                 "string",

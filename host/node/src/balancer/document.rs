@@ -42,6 +42,12 @@ pub(super) struct Spec {
     #[serde(default, deserialize_with = "or_default")]
     pub external_addresses: Vec<String>,
     #[serde(default, deserialize_with = "or_default")]
+    pub balanced_addresses: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub source_ranges: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub health_node_port: u16,
+    #[serde(default, deserialize_with = "or_default")]
     pub ports: Vec<Port>,
     /// Who serves the ports.
     pub backends: Option<Backends>,
@@ -121,6 +127,23 @@ pub(super) struct Endpoint {
     #[serde(deserialize_with = "or_default")]
     pub conditions: Conditions,
     pub node_name: Option<String>,
+    #[serde(deserialize_with = "or_default")]
+    pub hints: Hints,
+}
+
+/// Where an endpoint is to be used.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Hints {
+    #[serde(deserialize_with = "or_default")]
+    pub for_zones: Vec<ForZone>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ForZone {
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
 }
 
 /// Absent ones mean: ready, serving as ready says, not terminating.

@@ -8,5 +8,6 @@ mod document;
 mod http;
 mod service;
 mod table;
+mod zone;
 
 pub use service::{Balancer, Options};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_plugin::family::load_balancer::NodeInfo;
-use gantry_plugin::family::network::plan_family;
+use gantry_plugin::family::network::Operation;
 use gantry_plugin::{Effective, LoadBalancer};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::table::Table;
+use super::zone;
 use crate::cluster::{Cluster, PodEvent, Steady};
-use crate::network::{Granted, NetError, Permits, PlanError};
+use crate::network::{Granted, NetError, Owned, Permits, PlanError};
 use crate::pauses::Pauses;
 use crate::proxy::Proxy;
 
@@ -28,12 +29,14 @@ pub struct Options {
     pub plugin_name: String,
     /// What it may do.
     pub grants: Effective,
-    /// The node's place in the cluster.
+    /// The node's place in the cluster. Its zone is followed.
     pub node: NodeInfo,
     /// Where Frontends and EndpointSlices are.
     pub cluster: Arc<dyn Cluster>,
-    /// Where plans for listeners go; `None`: there is no proxy, and they are refused.
+    /// Where plans for listeners go; `None`: there is no proxy, and listeners are refused.
     pub proxy: Option<Proxy>,
+    /// The network's data directory, where it is written down what plans put on the node; `None`: it is not.
+    pub data_dir: Option<PathBuf>,
     /// The network namespace that plays the node; `None`: the one of this process.
     pub node_netns: Option<PathBuf>,
 }
@@ -60,42 +63,66 @@ impl Balancer {
 enum Seen {
     Frontends(Vec<PodEvent>),
     Slices(Vec<PodEvent>),
+    Nodes(Vec<PodEvent>),
 }
 
 async fn run(options: Options) {
     let (tell, mut seen) = mpsc::channel(WAITING);
-    let mut feeds = JoinSet::new();
-    let frontends = options.cluster.follow("gantry.dev", "v1alpha1", "frontends");
-    let slices = options.cluster.follow("discovery.k8s.io", "v1", "endpointslices");
-    feeds.spawn(Steady::new("frontends", frontends).tell(tell.clone(), Seen::Frontends));
-    feeds.spawn(Steady::new("endpointslices", slices).tell(tell, Seen::Slices));
+    let _feeds = feeds(&*options.cluster, &tell);
+    drop(tell);
     let mut worker = Worker {
         table: Table::new(&options.node.name),
         permits: Arc::new(Permits::new(&options.plugin_name, &options.grants)),
+        owned: options.data_dir.map(|data| Arc::new(Owned::open(&data, &options.plugin_name))),
         plugin: options.plugin,
         name: options.plugin_name,
         node: options.node,
         proxy: options.proxy,
         node_netns: options.node_netns,
     };
-    // Before both are known, everything would be less than there is.
-    let (mut frontends, mut slices) = (false, false);
-    while !(frontends && slices) {
+    // Before all are known, everything would be less than there is.
+    let (mut frontends, mut slices, mut nodes) = (false, false, false);
+    while !(frontends && slices && nodes) {
         let Some(next) = seen.recv().await else { return };
         match next {
             Seen::Frontends(_) => frontends = true,
             Seen::Slices(_) => slices = true,
+            Seen::Nodes(_) => nodes = true,
         }
         worker.take(next);
     }
     let mut pauses = Pauses::of_work();
     loop {
         let begun = Instant::now();
-        let Err(error) = worker.serve(&mut seen).await else { return };
-        warn!(plugin = worker.name, %error, "load balancing starts anew; what was applied stays");
-        pauses.worked(begun.elapsed());
-        pauses.wait().await;
+        match worker.serve(&mut seen).await {
+            Ok(End::Silence) => return,
+            Ok(End::Moved) => info!(zone = worker.node.zone, "this node has another zone; load balancing starts anew"),
+            Err(error) => {
+                warn!(plugin = worker.name, %error, "load balancing starts anew; what was applied stays");
+                pauses.worked(begun.elapsed());
+                pauses.wait().await;
+            }
+        }
     }
+}
+
+fn feeds(cluster: &dyn Cluster, tell: &mpsc::Sender<Seen>) -> JoinSet<()> {
+    let mut feeds = JoinSet::new();
+    let frontends = cluster.follow("gantry.dev", "v1alpha1", "frontends");
+    let slices = cluster.follow("discovery.k8s.io", "v1", "endpointslices");
+    let nodes = cluster.follow("", "v1", "nodes");
+    feeds.spawn(Steady::new("frontends", frontends).tell(tell.clone(), Seen::Frontends));
+    feeds.spawn(Steady::new("endpointslices", slices).tell(tell.clone(), Seen::Slices));
+    feeds.spawn(Steady::new("nodes", nodes).tell(tell.clone(), Seen::Nodes));
+    feeds
+}
+
+/// Why there is nothing more to do for an instance.
+enum End {
+    /// Nothing comes any more.
+    Silence,
+    /// The node is in another zone than it was told.
+    Moved,
 }
 
 struct Worker {
@@ -104,6 +131,7 @@ struct Worker {
     name: String,
     node: NodeInfo,
     permits: Arc<Permits>,
+    owned: Option<Arc<Owned>>,
     proxy: Option<Proxy>,
     node_netns: Option<PathBuf>,
 }
@@ -113,13 +141,15 @@ impl Worker {
         match seen {
             Seen::Frontends(events) => self.table.frontends(events),
             Seen::Slices(events) => self.table.slices(events),
+            Seen::Nodes(events) => zone::take(&self.node.name, &mut self.node.zone, &events),
         }
     }
 
-    /// A new instance, everything, then every change. Ends with an error, or when nothing comes any more.
-    async fn serve(&mut self, seen: &mut mpsc::Receiver<Seen>) -> Result<(), PlanError> {
-        let node = Granted::open(self.node_netns.clone(), Arc::clone(&self.permits)).await?;
-        let description = self.plugin.reset(self.node.clone()).await??;
+    /// A new instance, everything, then every change. Ends with an error, or when there is a reason.
+    async fn serve(&mut self, seen: &mut mpsc::Receiver<Seen>) -> Result<End, PlanError> {
+        let node = Granted::open(self.node_netns.clone(), self.permits.clone(), self.owned.clone()).await?;
+        let told = self.node.clone();
+        let description = self.plugin.reset(told.clone()).await??;
         self.table.serve(description.classes);
         node.apply(&self.plugin.node().await??).await?;
         self.sync(&node, true).await?;
@@ -130,11 +160,14 @@ impl Worker {
             while let Ok(next) = seen.try_recv() {
                 self.take(next);
             }
+            if self.node.zone != told.zone {
+                return Ok(End::Moved);
+            }
             if self.table.is_dirty() {
                 self.sync(&node, false).await?;
             }
         }
-        Ok(())
+        Ok(End::Silence)
     }
 
     async fn sync(&mut self, node: &Granted, full: bool) -> Result<(), PlanError> {
@@ -143,7 +176,8 @@ impl Worker {
         node.apply(&plan).await?;
         match &self.proxy {
             Some(proxy) => Ok(proxy.apply(&self.name, &plan, &|id| self.table.about(id)).await?),
-            None if plan.iter().any(|operation| plan_family(operation) == "proxy") => {
+            // Without a proxy nothing of it needs to go.
+            None if plan.iter().any(|o| matches!(o, Operation::EnsureListener(_) | Operation::EnsurePool(_))) => {
                 Err(NetError::Failed("this node has no proxy".to_owned()).into())
             }
             None => Ok(()),

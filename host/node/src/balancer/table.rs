@@ -239,6 +239,7 @@ impl Table {
                 serving: endpoint.conditions.serving.unwrap_or(ready),
                 terminating: endpoint.conditions.terminating.unwrap_or(false),
                 local: endpoint.node_name.as_ref() == Some(&self.node),
+                zones: endpoint.hints.for_zones.iter().map(|zone| zone.name.clone()).collect(),
             }
         })
     }
@@ -276,6 +277,9 @@ fn known(id: &str, record: &Record, read: document::Frontend) -> Known {
             created: created.unwrap_or_default(),
             addresses: spec.addresses,
             external_addresses: spec.external_addresses,
+            balanced_addresses: spec.balanced_addresses,
+            source_ranges: spec.source_ranges,
+            health_port: spec.health_node_port,
             ports: spec.ports.iter().filter_map(port).collect(),
             affinity_seconds: affinity,
             internal: policy(&spec.traffic_policy.internal),

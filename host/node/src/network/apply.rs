@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use gantry_plugin::family::network::{
-    Bridge, Flow, KeptPeers, KeptRoutes, Operation, Place, Route, Sysctl, TunnelPeer, Veth, Vxlan,
+    Bridge, KeptFlows, KeptPeers, KeptRoutes, Operation, Place, Route, Sysctl, TunnelPeer, Veth, Vxlan,
 };
 use ipnet::IpNet;
 use nftables::helper::{DEFAULT_ARGS, DEFAULT_NFT, apply_ruleset_raw};
 use serde_json::Value;
 
 use super::NetError;
-use super::conntrack::{self, Wanted};
+use super::conntrack::{self, Kept};
 use super::grants::describe;
 use super::links::{Links, Pair};
 use super::netns::within;
@@ -85,7 +85,7 @@ impl Executor {
             Operation::KeepRoutes(kept) => self.keep_routes(kept).await,
             Operation::DeleteLink(link) => self.node.delete(link).await,
             Operation::Nftables(text) => self.nftables(text).await,
-            Operation::ForgetFlows(flows) => self.forget(flows).await,
+            Operation::KeepFlows(kept) => self.keep_flows(kept).await,
             // The proxy's.
             Operation::EnsureListener(_)
             | Operation::DeleteListener(_)
@@ -178,9 +178,11 @@ impl Executor {
             .await
     }
 
-    async fn forget(&self, flows: &[Flow]) -> io::Result<()> {
-        let wanted = flows.iter().map(Wanted::of).collect::<io::Result<Vec<_>>>()?;
-        within(self.node_netns.as_deref(), move || conntrack::forget(&wanted)).await
+    async fn keep_flows(&self, kept: &KeptFlows) -> io::Result<()> {
+        // Asked for anew, since addresses come and go.
+        let own = self.node.all_addresses().await?;
+        let kept = Kept::of(kept, own)?;
+        within(self.node_netns.as_deref(), move || conntrack::keep(&kept)).await
     }
 
     /// One transaction in the node's namespace.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::NetError;
 use super::apply::{Executor, nft_error};
 use super::netns::{Namespaces, within};
+use super::owned;
 use super::plugged::records;
 
 /// Whose leavings, and where.
@@ -36,24 +37,34 @@ pub async fn clean(leavings: &Leavings<'_>) -> Result<(), NetError> {
         }
     }
     executor.node().delete_routes(|_| true).await.map_err(|e| failed("delete routes", e))?;
-    for (family, name) in tables(leavings.node_netns).await.map_err(|e| failed("list tables", e))? {
-        if ours(&name, leavings.tables) {
-            let delete = json!({"nftables": [{"delete": {"table": {"family": family, "name": name}}}]});
-            executor.nftables(&delete.to_string()).await.map_err(|e| failed(&format!("delete table {name}"), e))?;
+    for table in tables(leavings.node_netns).await.map_err(|e| failed("list tables", e))? {
+        if ours(&table.1, leavings.tables) {
+            delete_table(&executor, &table).await?;
         }
     }
     let namespaces = Namespaces::new(leavings.netns_dir.to_owned());
     for id in namespaces.list().map_err(|e| failed("list network namespaces", e))? {
         namespaces.remove(&id).await.map_err(|e| failed(&format!("remove network namespace {id}"), e))?;
     }
-    match fs::remove_dir_all(records(leavings.data_dir)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove records of sandboxes", error)),
-        _ => Ok(()),
+    for folder in [records(leavings.data_dir), owned::folder(leavings.data_dir)] {
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed(&format!("remove {}", folder.display()), error));
+            }
+            _ => {}
+        }
     }
+    Ok(())
+}
+
+/// Removes a table, by family and name.
+pub(super) async fn delete_table(executor: &Executor, (family, name): &(String, String)) -> Result<(), NetError> {
+    let delete = json!({"nftables": [{"delete": {"table": {"family": family, "name": name}}}]});
+    executor.nftables(&delete.to_string()).await.map_err(|e| failed(&format!("delete table {name}"), e))
 }
 
 /// Family and name of every table.
-async fn tables(netns: Option<&Path>) -> io::Result<Vec<(String, String)>> {
+pub(super) async fn tables(netns: Option<&Path>) -> io::Result<Vec<(String, String)>> {
     let text = within(netns, || {
         get_current_ruleset_raw(DEFAULT_NFT, ["list", "tables"]).map_err(|error| io::Error::other(nft_error(error)))
     })
@@ -67,6 +78,6 @@ async fn tables(netns: Option<&Path>) -> io::Result<Vec<(String, String)>> {
         .collect())
 }
 
-fn failed(what: &str, error: impl std::fmt::Display) -> NetError {
+pub(super) fn failed(what: &str, error: impl std::fmt::Display) -> NetError {
     NetError::Failed(format!("{what}: {error}"))
 }

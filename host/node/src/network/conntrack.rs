@@ -1,11 +1,13 @@
-//! Connections that the kernel tracks: which there are, and forgetting some. Over netlink, in the network namespace of the
-//! thread that asks.
+//! Connections that the kernel tracks: forgetting those that lead to nobody who serves. Over netlink, in the network
+//! namespace of the thread that asks.
 //! See `linux/netfilter/nfnetlink_conntrack.h` for the numbers.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
-use gantry_plugin::family::network::Flow;
+use gantry_plugin::family::network::{KeptFlow, KeptFlows};
+use ipnet::Ipv4Net;
 use netlink_sys::Socket;
 
 const NETLINK_NETFILTER: isize = 12;
@@ -30,35 +32,54 @@ const PROTOCOL: u16 = 2;
 const SOURCE: u16 = 1;
 const DESTINATION: u16 = 2;
 const NUMBER: u16 = 1;
+const SOURCE_PORT: u16 = 2;
 const DESTINATION_PORT: u16 = 3;
 /// Flags in an attribute's type.
 const TYPE_MASK: u16 = 0x3fff;
 const ENOENT: i32 = 2;
 
-/// Connections to be forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+/// Which connections may stay.
+#[derive(Debug)]
+pub(super) struct Kept {
     protocol: u8,
-    /// `None`: any.
-    to: Option<Ipv4Addr>,
-    port: u16,
-    backend: Ipv4Addr,
+    within: Vec<Ipv4Net>,
+    /// By where clients send to: who serves it.
+    served: HashMap<SocketAddrV4, HashSet<SocketAddrV4>>,
+    /// By port, at the node's own addresses.
+    ports: HashMap<u16, HashSet<SocketAddrV4>>,
+    own: HashSet<IpAddr>,
 }
 
-impl Wanted {
-    /// Of a plan.
-    pub(super) fn of(flow: &Flow) -> io::Result<Self> {
-        let address =
-            |text: &str| text.parse::<Ipv4Addr>().map_err(|_| invalid(format!("{text:?} is no IPv4 address")));
-        let to = if flow.address.is_empty() { None } else { Some(address(&flow.address)?) };
-        Ok(Self { protocol: flow.protocol, to, port: flow.port, backend: address(&flow.backend)? })
+impl Kept {
+    /// Of a plan, on a node with these addresses.
+    pub(super) fn of(planned: &KeptFlows, own: HashSet<IpAddr>) -> io::Result<Self> {
+        let range =
+            |text: &String| text.parse().map_err(|_| invalid(format!("{text:?} is no range of IPv4 addresses")));
+        let within = planned.within.iter().map(range).collect::<io::Result<_>>()?;
+        let mut kept = Self { protocol: planned.protocol, within, served: HashMap::new(), ports: HashMap::new(), own };
+        for KeptFlow { address, port, backends } in &planned.flows {
+            let backend = |text: &String| text.parse().map_err(|_| invalid(format!("{text:?} is no backend")));
+            let backends: HashSet<SocketAddrV4> = backends.iter().map(backend).collect::<io::Result<_>>()?;
+            if address.is_empty() {
+                kept.ports.entry(*port).or_default().extend(backends);
+                continue;
+            }
+            let address = address.parse().map_err(|_| invalid(format!("{address:?} is no IPv4 address")))?;
+            kept.served.entry(SocketAddrV4::new(address, *port)).or_default().extend(backends);
+        }
+        Ok(kept)
     }
 
-    fn is(&self, connection: &Connection<'_>) -> bool {
-        connection.protocol == self.protocol
-            && connection.port == self.port
-            && connection.backend == self.backend
-            && self.to.is_none_or(|to| to == connection.to)
+    fn stays(&self, connection: &Connection<'_>) -> bool {
+        let Connection { protocol, to, backend, .. } = connection;
+        if *protocol != self.protocol {
+            return true;
+        }
+        let own = || self.ports.get(&to.port()).filter(|_| self.own.contains(&IpAddr::V4(*to.ip())));
+        match self.served.get(to).or_else(own) {
+            Some(backends) => backends.contains(backend),
+            None => !self.within.iter().any(|range| range.contains(to.ip())),
+        }
     }
 }
 
@@ -66,22 +87,21 @@ impl Wanted {
 struct Connection<'a> {
     protocol: u8,
     /// Where the client sent to.
-    to: Ipv4Addr,
-    port: u16,
+    to: SocketAddrV4,
     /// Who answers.
-    backend: Ipv4Addr,
+    backend: SocketAddrV4,
     /// What names it: attributes as they came.
     name: Vec<&'a [u8]>,
 }
 
-/// Makes the kernel forget every connection that is wanted. Those that went meanwhile are no error.
-pub(super) fn forget(wanted: &[Wanted]) -> io::Result<()> {
+/// Makes the kernel forget every connection that may not stay. Those that went meanwhile are no error.
+pub(super) fn keep(kept: &Kept) -> io::Result<()> {
     let mut socket = Socket::new(NETLINK_NETFILTER)?;
     socket.bind_auto()?;
     let names: Vec<Vec<u8>> = dump(&socket)?
         .iter()
         .filter_map(|message| connection(message))
-        .filter(|connection| wanted.iter().any(|wanted| wanted.is(connection)))
+        .filter(|connection| !kept.stays(connection))
         .map(|connection| connection.name.concat())
         .collect();
     for name in names {
@@ -165,16 +185,15 @@ fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
 
 fn connection(bytes: &[u8]) -> Option<Connection<'_>> {
     let (original, reply) = (attribute(bytes, ORIGINAL)?, attribute(bytes, REPLY)?);
-    let address = |tuple, which| {
-        let bytes: [u8; 4] = attribute(attribute(tuple, ADDRESSES)?, which)?.try_into().ok()?;
-        Some(Ipv4Addr::from(bytes))
+    let end = |tuple, address, port| {
+        let bytes: [u8; 4] = attribute(attribute(tuple, ADDRESSES)?, address)?.try_into().ok()?;
+        let port = attribute(attribute(tuple, PROTOCOL)?, port)?.try_into().ok()?;
+        Some(SocketAddrV4::new(Ipv4Addr::from(bytes), u16::from_be_bytes(port)))
     };
-    let protocol = attribute(original, PROTOCOL)?;
     Some(Connection {
-        protocol: *attribute(protocol, NUMBER)?.first()?,
-        to: address(original, DESTINATION)?,
-        port: u16::from_be_bytes(attribute(protocol, DESTINATION_PORT)?.try_into().ok()?),
-        backend: address(reply, SOURCE)?,
+        protocol: *attribute(attribute(original, PROTOCOL)?, NUMBER)?.first()?,
+        to: end(original, DESTINATION, DESTINATION_PORT)?,
+        backend: end(reply, SOURCE, SOURCE_PORT)?,
         name: attributes(bytes)
             .filter(|(kind, ..)| matches!(*kind, ORIGINAL | ZONE))
             .map(|(_, _, whole)| whole)
@@ -199,38 +218,67 @@ mod tests {
         bytes
     }
 
-    fn tuple(kind: u16, from: [u8; 4], to: [u8; 4], port: u16) -> Vec<u8> {
+    fn tuple(kind: u16, from: ([u8; 4], u16), to: ([u8; 4], u16)) -> Vec<u8> {
         let addresses =
-            nested(ADDRESSES | 0x8000, &[nested(SOURCE, &[from.into()]), nested(DESTINATION, &[to.into()])]);
-        let ports = [nested(NUMBER, &[vec![17]]), nested(DESTINATION_PORT, &[port.to_be_bytes().into()])];
+            nested(ADDRESSES | 0x8000, &[nested(SOURCE, &[from.0.into()]), nested(DESTINATION, &[to.0.into()])]);
+        let ports = [
+            nested(NUMBER, &[vec![17]]),
+            nested(SOURCE_PORT, &[from.1.to_be_bytes().into()]),
+            nested(DESTINATION_PORT, &[to.1.to_be_bytes().into()]),
+        ];
         nested(kind | 0x8000, &[addresses, nested(PROTOCOL | 0x8000, &ports)])
     }
 
-    #[test]
-    fn a_connection_is_known_by_where_it_went_and_who_answers() {
-        let original = tuple(ORIGINAL, [10, 64, 0, 9], [10, 96, 0, 1], 53);
-        let bytes = [original.clone(), tuple(REPLY, [10, 64, 0, 2], [10, 64, 0, 9], 40_000)].concat();
-        let found = connection(&bytes).unwrap();
-        assert_eq!(found.name.concat(), original);
-        let flow = |address: &str, port, backend: &str| {
-            Wanted::of(&Flow { protocol: 17, address: address.into(), port, backend: backend.into() }).unwrap()
+    fn kept(flows: &[(&str, u16, &[&str])], within: &[&str]) -> io::Result<Kept> {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let flow = |(address, port, backends): &(&str, u16, &[&str])| KeptFlow {
+            address: (*address).to_owned(),
+            port: *port,
+            backends: texts(backends),
         };
-        for (wanted, want) in [
-            (flow("10.96.0.1", 53, "10.64.0.2"), true),
-            (flow("", 53, "10.64.0.2"), true),
-            (flow("10.96.0.2", 53, "10.64.0.2"), false),
-            (flow("10.96.0.1", 54, "10.64.0.2"), false),
-            (flow("10.96.0.1", 53, "10.64.0.3"), false),
+        let planned = KeptFlows { protocol: 17, within: texts(within), flows: flows.iter().map(flow).collect() };
+        Kept::of(&planned, HashSet::from(["192.0.2.1".parse().unwrap()]))
+    }
+
+    #[test]
+    fn a_connection_stays_with_who_serves_it() {
+        const CLIENT: ([u8; 4], u16) = ([10, 64, 0, 9], 40_000);
+        let bytes = |to: ([u8; 4], u16)| {
+            let original = tuple(ORIGINAL, CLIENT, to);
+            (original.clone(), [original, tuple(REPLY, ([10, 64, 0, 2], 5353), CLIENT)].concat())
+        };
+        let (original, virtual_) = bytes(([10, 96, 0, 1], 53));
+        let (_, node) = bytes(([192, 0, 2, 1], 53));
+        let found = connection(&virtual_).unwrap();
+        assert_eq!(found.name.concat(), original);
+        let serves: &[&str] = &["10.64.0.3:5353", "10.64.0.2:5353"];
+        let (moved, others): (&[&str], &[&str]) = (&["10.64.0.2:5354"], &["10.64.0.3:5353"]);
+        for (connection_, flows, within, stays) in [
+            (&virtual_, vec![("10.96.0.1", 53, serves)], vec![], true),
+            (&virtual_, vec![("10.96.0.1", 53, others)], vec![], false),
+            (&virtual_, vec![("10.96.0.1", 53, moved)], vec![], false),
+            (&virtual_, vec![("10.96.0.1", 53, &[][..])], vec![], false),
+            // Others' address, others' port, and an address of the node's.
+            (&virtual_, vec![("10.96.0.2", 53, others), ("10.96.0.1", 54, others), ("", 53, others)], vec![], true),
+            (&virtual_, vec![], vec!["10.96.0.0/16"], false),
+            (&virtual_, vec![], vec!["10.97.0.0/16"], true),
+            (&virtual_, vec![("10.96.0.1", 53, serves)], vec!["10.96.0.0/16"], true),
+            (&node, vec![("", 53, serves)], vec![], true),
+            (&node, vec![("", 53, others)], vec![], false),
+            (&node, vec![("", 54, others)], vec![], true),
         ] {
-            assert_eq!(wanted.is(&found), want, "{wanted:?}");
+            let found = connection(connection_).unwrap();
+            assert_eq!(kept(&flows, &within).unwrap().stays(&found), stays, "{flows:?} {within:?}");
         }
-        assert!(connection(&bytes[..30]).is_none());
+        assert!(connection(&virtual_[..30]).is_none());
+        for wrong in [kept(&[("x", 53, serves)], &[]), kept(&[("", 53, &["10.64.0.2"])], &[]), kept(&[], &["x"])] {
+            wrong.unwrap_err();
+        }
     }
 
     #[test]
     fn the_kernel_answers() {
         // Nothing is tracked to this port: the point is that it can be asked.
-        let flow = Flow { protocol: 17, address: "192.0.2.77".into(), port: 9, backend: "192.0.2.78".into() };
-        forget(&[Wanted::of(&flow).unwrap()]).unwrap();
+        keep(&kept(&[("192.0.2.77", 9, &[])], &[]).unwrap()).unwrap();
     }
 }

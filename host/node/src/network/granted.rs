@@ -9,12 +9,13 @@ use gantry_plugin::family::Error as Refusal;
 use gantry_plugin::family::network::Operation;
 
 use super::apply::Executor;
-use super::{NetError, Permits};
+use super::{NetError, Owned, Permits};
 
 /// Applies plans to the node, each checked before against what its plugin was granted.
 pub(crate) struct Granted {
     executor: Executor,
     permits: Arc<Permits>,
+    owned: Option<Arc<Owned>>,
 }
 
 /// Why what a plugin wants is not in force. Each is mended in the same way: a new instance that is told everything.
@@ -41,14 +42,21 @@ impl From<Refusal> for PlanError {
 }
 
 impl Granted {
-    /// On the node whose namespace this is; `None`: the one of this process.
-    pub(crate) async fn open(node_netns: Option<PathBuf>, permits: Arc<Permits>) -> io::Result<Self> {
-        Ok(Self { executor: Executor::open(node_netns).await?, permits })
+    /// On the node whose namespace this is; `None`: the one of this process. With `owned` it is written down what plans make.
+    pub(crate) async fn open(
+        node_netns: Option<PathBuf>,
+        permits: Arc<Permits>,
+        owned: Option<Arc<Owned>>,
+    ) -> io::Result<Self> {
+        Ok(Self { executor: Executor::open(node_netns).await?, permits, owned })
     }
 
     /// Applies a plan in order; one that is not granted not even in part.
     pub(crate) async fn apply(&self, plan: &[Operation]) -> Result<(), NetError> {
         self.permits.check(plan)?;
+        if let Some(owned) = &self.owned {
+            owned.note(plan).map_err(|e| NetError::Failed(format!("write down what a plan makes: {e}")))?;
+        }
         self.executor.apply(plan, None).await
     }
 }

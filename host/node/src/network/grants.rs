@@ -67,8 +67,8 @@ impl Permits {
             Operation::DeleteLink(link) => self.link(link),
             Operation::Nftables(text) => self.nftables(text),
             // Whoever may translate may end what was translated.
-            Operation::ForgetFlows(_) if self.tables.is_empty() => Err("no table is granted".to_owned()),
-            Operation::ForgetFlows(_) => Ok(()),
+            Operation::KeepFlows(_) if self.tables.is_empty() => Err("no table is granted".to_owned()),
+            Operation::KeepFlows(_) => Ok(()),
             Operation::EnsureListener(listener) if !self.grants.port(listener.port) => {
                 Err(format!("port {} is not granted", listener.port))
             }
@@ -135,7 +135,7 @@ pub fn describe(operation: &Operation) -> String {
         Operation::SetSysctl(sysctl) => format!("set-sysctl {}", sysctl.name),
         Operation::DeleteLink(link) => format!("delete-link {link}"),
         Operation::Nftables(_) => "nftables".to_owned(),
-        Operation::ForgetFlows(flows) => format!("forget-flows of {} kinds", flows.len()),
+        Operation::KeepFlows(kept) => format!("keep-flows to {} addresses and ports", kept.flows.len()),
         Operation::EnsureListener(listener) => format!("ensure-listener {}", listener.name),
         Operation::DeleteListener(name) => format!("delete-listener {name}"),
         Operation::EnsurePool(pool) => format!("ensure-pool {}", pool.name),

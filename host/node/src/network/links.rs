@@ -1,5 +1,6 @@
 //! Links, addresses and routes of one network namespace, by netlink. What is there and right stays as it is.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
@@ -88,6 +89,12 @@ impl Links {
         let link = self.handle.link().get().match_index(index).execute().try_next().await.map_err(to_io)?;
         let outward = link.filter(|link| !link.header.flags.contains(LinkFlags::Loopback));
         Ok(outward.as_ref().and_then(mtu_of))
+    }
+
+    /// Every address that some link has.
+    pub async fn all_addresses(&self) -> io::Result<HashSet<IpAddr>> {
+        let all: Vec<AddressMessage> = self.handle.address().get().execute().try_collect().await.map_err(to_io)?;
+        Ok(all.iter().filter_map(net_of).map(|net| net.addr()).collect())
     }
 
     /// Brings a link up.

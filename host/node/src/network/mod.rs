@@ -13,6 +13,7 @@ mod grants;
 mod leases;
 mod links;
 pub mod netns;
+mod owned;
 mod peers;
 mod plugged;
 mod routes;
@@ -23,6 +24,8 @@ pub use clean::{Leavings, clean};
 pub(crate) use granted::{Granted, PlanError};
 pub(crate) use grants::Permits;
 pub(crate) use links::Links;
+pub(crate) use owned::Owned;
+pub use owned::retire;
 pub use plugged::{NETNS_DIR, Options, Plugged};
 
 use std::net::IpAddr;

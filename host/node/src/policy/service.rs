@@ -20,7 +20,7 @@ use super::document;
 use super::meter::Meter;
 use super::table::Table;
 use crate::cluster::{PodEvent, PodFeed, PodRef, Steady};
-use crate::network::{Granted, Permits, PlanError};
+use crate::network::{Granted, Owned, Permits, PlanError};
 use crate::pauses::Pauses;
 
 /// Changes that wait while a plan is being applied. Whoever brings more waits too.
@@ -44,6 +44,8 @@ pub struct Options {
     pub namespaces: Box<dyn PodFeed>,
     /// Every policy, by kind.
     pub policies: Vec<(KindRef, Box<dyn PodFeed>)>,
+    /// The network's data directory, where it is written down what plans put on the node; `None`: it is not.
+    pub data_dir: Option<PathBuf>,
     /// The network namespace that plays the node; `None`: the one of this process.
     pub node_netns: Option<PathBuf>,
 }
@@ -120,6 +122,7 @@ async fn run(options: Options, inbox: mpsc::Sender<Seen>, mut seen: mpsc::Receiv
         missing: Missing { pods: true, namespaces: true, policies: vec![true; kinds.len()] },
         table: Table::new(&options.node.name, kinds),
         permits: Arc::new(Permits::new(&options.plugin_name, &options.grants)),
+        owned: options.data_dir.map(|data| Arc::new(Owned::open(&data, &options.plugin_name))),
         meter: Meter::new(&options.plugin_name),
         plugin: options.plugin,
         name: options.plugin_name,
@@ -160,6 +163,7 @@ struct Worker {
     missing: Missing,
     table: Table,
     permits: Arc<Permits>,
+    owned: Option<Arc<Owned>>,
     meter: Meter,
     plugin: Box<dyn NetworkPolicy>,
     name: String,
@@ -194,7 +198,7 @@ impl Worker {
 
     /// A new instance, everything, then every change. Ends with an error, or when nothing comes any more.
     async fn serve(&mut self, seen: &mut mpsc::Receiver<Seen>) -> Result<(), PlanError> {
-        let node = Granted::open(self.node_netns.clone(), Arc::clone(&self.permits)).await?;
+        let node = Granted::open(self.node_netns.clone(), self.permits.clone(), self.owned.clone()).await?;
         self.plugin.reset(self.node.clone()).await??;
         node.apply(&self.plugin.node().await??).await?;
         self.sync(&node, true).await?;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use gantry_plugin::family::network::{
-    Address, Attached, Attachment, Bridge, Detached, Flow, KeptPeers, KeptRoutes, Lease, NodeInfo, Operation, Peer,
-    PeerDelta, Place, PortMapping, Protocol, Route, Sysctl, TunnelPeer, Veth, Vxlan,
+    Address, Attached, Attachment, Bridge, Detached, KeptFlow, KeptFlows, KeptPeers, KeptRoutes, Lease, NodeInfo,
+    Operation, Peer, PeerDelta, Place, PortMapping, Protocol, Route, Sysctl, TunnelPeer, Veth, Vxlan,
 };
 use gantry_plugin::family::{Error, ErrorCode, RetryHint};
 use gantry_plugin::{Call, Fault, Finding, Network};
@@ -151,8 +151,9 @@ fn tunnel_peer(peer: sdk::TunnelPeer) -> TunnelPeer {
     TunnelPeer { link: peer.link, address: peer.address, mac: peer.mac, remote: peer.remote }
 }
 
-fn flow(flow: sdk::Flow) -> Flow {
-    Flow { protocol: flow.protocol, address: flow.address, port: flow.port, backend: flow.backend }
+fn kept_flows(kept: sdk::KeptFlows) -> KeptFlows {
+    let flow = |f: sdk::KeptFlow| KeptFlow { address: f.address, port: f.port, backends: f.backends };
+    KeptFlows { protocol: kept.protocol, within: kept.within, flows: kept.flows.into_iter().map(flow).collect() }
 }
 
 /// As the host has it.
@@ -197,7 +198,7 @@ pub fn operation(operation: sdk::Operation) -> Operation {
         Sdk::KeepRoutes(k) => Operation::KeepRoutes(KeptRoutes { within: k.within, destinations: k.destinations }),
         Sdk::DeleteLink(link) => Operation::DeleteLink(link),
         Sdk::Nftables(text) => Operation::Nftables(text),
-        Sdk::ForgetFlows(flows) => Operation::ForgetFlows(flows.into_iter().map(flow).collect()),
+        Sdk::KeepFlows(kept) => Operation::KeepFlows(kept_flows(kept)),
         other => panic!("no network plans {other:?}"),
     }
 }

@@ -153,6 +153,7 @@ impl Guarded {
             pods: Box::new(pods),
             namespaces: Box::new(namespaces),
             policies: vec![(kind, Box::new(policies))],
+            data_dir: None,
             node_netns: Some(self.world.node.clone()),
         };
         self.policies = Some(Policies::start(options));

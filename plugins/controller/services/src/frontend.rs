@@ -84,21 +84,16 @@ fn spec(service: &Service, allocation: &Allocation) -> Option<Value> {
             value
         })
         .collect();
-    let ingress = service.status.load_balancer.ingress.iter();
-    let served = ingress.filter(|at| !at.ip.is_empty() && at.ip_mode != "Proxy").map(|at| &at.ip);
-    let mut external: Vec<&String> = service.spec.external_ips.iter().chain(served).collect();
-    external.sort();
-    external.dedup();
     let mut affinity = json!({"type": "None"});
     if service.spec.session_affinity == "ClientIP" {
         let seconds = service.spec.session_affinity_config.as_ref().and_then(|c| c.pointer("/clientIP/timeoutSeconds"));
         affinity = json!({"type": "ClientIP", "timeoutSeconds": seconds.cloned().unwrap_or(json!(10_800))});
     }
     let policy = |given: &str| if given == "Local" { "Local" } else { "Cluster" };
-    Some(json!({
+    let mut spec = json!({
         "class": CLASS,
         "addresses": [address],
-        "externalAddresses": external,
+        "externalAddresses": sorted(service.spec.external_ips.iter()),
         "ports": ports,
         "backends": {"selector": {"matchLabels": {SERVICE_NAME: service.name()}}},
         "sessionAffinity": affinity,
@@ -106,5 +101,26 @@ fn spec(service: &Service, allocation: &Allocation) -> Option<Value> {
             "internal": policy(&service.spec.internal_traffic_policy),
             "external": policy(&service.spec.external_traffic_policy),
         },
-    }))
+    });
+    merge::apply(&mut spec, &balanced(service, allocation));
+    Some(spec)
+}
+
+/// What load balancers outside have to do with it. Packets of those whose mode is `Proxy` come with another destination, and
+/// need nothing here.
+fn balanced(service: &Service, allocation: &Allocation) -> Value {
+    if !service.is_balanced() {
+        return json!({});
+    }
+    let ingress = service.status.load_balancer.ingress.iter();
+    let kept = sorted(ingress.filter(|at| !at.ip.is_empty() && at.ip_mode != "Proxy").map(|at| &at.ip));
+    let ranges = sorted(service.spec.load_balancer_source_ranges.iter());
+    // As absent as it is for others: `null` in a patch is nothing.
+    let some = |texts: Vec<&String>| if texts.is_empty() { Value::Null } else { json!(texts) };
+    let health = if allocation.health_port == 0 { Value::Null } else { json!(allocation.health_port) };
+    json!({"balancedAddresses": some(kept), "sourceRanges": some(ranges), "healthNodePort": health})
+}
+
+fn sorted<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
+    texts.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }

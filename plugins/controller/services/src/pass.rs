@@ -17,6 +17,9 @@ use crate::{frontend, kubernetes};
 const ALLOCATED: &str = "gantry.dev/Allocated";
 /// When one that was refused something is looked at again: what it wants may have become free.
 const AGAIN: Duration = Duration::from_secs(15);
+/// When one whose endpoints are hinted at zones is looked at again: nodes may have come, gone or moved. They are not watched,
+/// since each change of one would wake every such Service.
+const ZONES_AGAIN: Duration = Duration::from_secs(60);
 /// As long as Kubernetes'.
 const AFFINITY_SECONDS: u32 = 10_800;
 
@@ -40,11 +43,15 @@ pub fn reconcile(options: &Options, zones: &mut Zones, now: Time, key: &ObjectRe
         }
         service = serde_json::from_value(raw)?;
     }
-    endpoints::sync(&service, zones)?;
+    let hinted = endpoints::sync(&service, zones)?;
     frontend::sync(&service, &allocation)?;
     allocation.release_rest(&service)?;
     tell(&service, &allocation.refusals, now)?;
-    Ok(if allocation.refusals.is_empty() { Outcome::Done } else { Outcome::after(AGAIN) })
+    Ok(match (allocation.refusals.is_empty(), hinted) {
+        (false, _) => Outcome::after(AGAIN),
+        (true, true) => Outcome::after(ZONES_AGAIN),
+        (true, false) => Outcome::Done,
+    })
 }
 
 /// The patch of the spec that fills in what was allocated and what follows from the type.
@@ -76,8 +83,13 @@ fn completed(service: &Service, raw: &Value, allocation: &Allocation) -> Option<
         true => set("externalTrafficPolicy", or(&wanted.external_traffic_policy, "Cluster")),
         false => set("externalTrafficPolicy", None),
     }
-    if wanted.kind == "LoadBalancer" {
-        set("allocateLoadBalancerNodePorts", Some(json!(wanted.allocate_load_balancer_node_ports.unwrap_or(true))));
+    let allocates = wanted.allocate_load_balancer_node_ports.unwrap_or(true);
+    set("allocateLoadBalancerNodePorts", service.is_balanced().then(|| json!(allocates)));
+    match allocation.health_port {
+        // What was refused stays as the user wrote it.
+        0 if wanted.wants_health_port() => {}
+        0 => set("healthCheckNodePort", None),
+        number => set("healthCheckNodePort", Some(json!(number))),
     }
     match wanted.session_affinity.as_str() {
         "ClientIP" if wanted.session_affinity_config.is_none() => {
@@ -96,7 +108,7 @@ fn set_node_ports(spec: &mut Value, service: &Service, numbers: &[u16]) {
         let Some(port) = port.as_object_mut() else { continue };
         match number {
             // What was refused stays as the user wrote it.
-            0 if service.wants_node_ports() => {}
+            0 if service.spec.may_have_node_ports() => {}
             0 => drop(port.remove("nodePort")),
             number if *number == known.node_port => {}
             number => drop(port.insert("nodePort".to_owned(), json!(number))),

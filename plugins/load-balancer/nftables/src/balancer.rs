@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gantry_sdk::load_balancer::{Delta, Description, Endpoint, Flow, Frontend, LoadBalancer, NodeInfo, Operation};
+use gantry_sdk::load_balancer::{
+    Delta, Description, Endpoint, Frontend, KeptFlow, KeptFlows, LoadBalancer, NodeInfo, Operation,
+};
 use gantry_sdk::network::{Bridge, Place, Route};
 use gantry_sdk::{Config, Error, Result, Value, json};
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::health::Healths;
 use crate::installed::{Change, Installed, Owners};
 use crate::options::Options;
 use crate::port::{self, World};
@@ -14,14 +17,18 @@ use crate::table;
 
 /// The class of Frontends that it serves.
 const CLASS: &str = "cluster";
+/// In an IP header.
+const UDP: u8 = 17;
 
 /// Frontends of one node.
 #[derive(Default)]
 pub struct Nftables {
     options: Options,
     cluster_ranges: Vec<Ipv4Net>,
+    zone: String,
     frontends: BTreeMap<String, Known>,
     owners: Owners,
+    healths: Healths,
 }
 
 /// A frontend, with what is in the kernel because of it.
@@ -52,6 +59,7 @@ impl LoadBalancer for Nftables {
                 IpNet::V6(_) => None,
             });
         }
+        self.zone = node.zone;
         Ok(Description { classes: vec![CLASS.to_owned()] })
     }
 
@@ -75,35 +83,50 @@ impl LoadBalancer for Nftables {
         if full {
             self.frontends.clear();
             self.owners = Owners::default();
+            self.healths = Healths::default();
         }
         let mut change = Change::default();
         let mut batch = Batch::default();
         for delta in deltas {
             self.take(delta, &mut batch);
         }
+        let mut healths = Vec::new();
         for id in batch.touched {
             self.renew(&id, &mut change);
+            let known = self.frontends.get(&id);
+            healths.extend(known.and_then(|known| self.healths.set(&known.frontend, &known.backends)));
         }
         for (id, installed) in batch.gone {
             change.step(&id, &installed, &Installed::default(), &mut self.owners);
+            healths.extend(self.healths.remove(&id));
         }
-        let mut commands = if full { table::fresh(&self.world()) } else { Vec::new() };
-        let (changes, over) = change.finish();
-        commands.extend(changes);
-        Ok(plan(&commands, over))
+        let (changes, kept) = change.finish();
+        if !full {
+            return Ok(plan(&changes, self.flows(false, kept), healths));
+        }
+        let commands = [table::fresh(&self.world()), changes].concat();
+        healths.push(self.healths.keep());
+        Ok(plan(&commands, self.flows(true, kept), healths))
     }
 }
 
 /// First the rules, so that what is forgotten does not come again.
-fn plan(commands: &[Value], over: Vec<Flow>) -> Vec<Operation> {
+fn plan(commands: &[Value], flows: Option<KeptFlows>, healths: Vec<Operation>) -> Vec<Operation> {
     let rules = (!commands.is_empty()).then(|| Operation::Nftables(json!({ "nftables": commands }).to_string()));
-    let over = (!over.is_empty()).then_some(Operation::ForgetFlows(over));
-    rules.into_iter().chain(over).collect()
+    rules.into_iter().chain(flows.map(Operation::KeepFlows)).chain(healths).collect()
 }
 
 impl Nftables {
     fn world(&self) -> World<'_> {
-        World { service_ranges: &self.options.service_ranges, cluster_ranges: &self.cluster_ranges }
+        let Options { service_ranges, .. } = &self.options;
+        World { service_ranges, cluster_ranges: &self.cluster_ranges, zone: &self.zone }
+    }
+
+    /// With `full` also those to virtual addresses that are nobody's now.
+    fn flows(&self, full: bool, flows: Vec<KeptFlow>) -> Option<KeptFlows> {
+        let ranges = self.options.service_ranges.iter().filter(|_| full);
+        let within: Vec<String> = ranges.map(ToString::to_string).collect();
+        (full || !flows.is_empty()).then_some(KeptFlows { protocol: UDP, within, flows })
     }
 
     fn take(&mut self, delta: Delta, batch: &mut Batch) {
@@ -139,7 +162,8 @@ impl Nftables {
 
     /// Works out what a frontend needs now, and the way there.
     fn renew(&mut self, id: &str, change: &mut Change) {
-        let world = World { service_ranges: &self.options.service_ranges, cluster_ranges: &self.cluster_ranges };
+        let Options { service_ranges, .. } = &self.options;
+        let world = World { service_ranges, cluster_ranges: &self.cluster_ranges, zone: &self.zone };
         let Some(known) = self.frontends.get_mut(id) else { return };
         let mut wanted = Installed::default();
         for port in &known.frontend.ports {
@@ -162,6 +186,7 @@ mod tests {
             name: "n1".into(),
             addresses: vec!["192.0.2.1".into()],
             cluster_ranges: vec!["10.64.0.0/16".into()],
+            zone: String::new(),
         };
         suite::load_balancer::<Nftables>(&Config::from_text("{}"), &node);
         let refused = Nftables::default().configure(Config::from_text("{\"ranges\": []}"), node);

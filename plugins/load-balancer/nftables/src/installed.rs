@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use gantry_sdk::load_balancer::Flow;
+use gantry_sdk::load_balancer::KeptFlow;
 use gantry_sdk::{Value, json};
 
 use crate::table;
@@ -16,6 +16,8 @@ pub enum Set {
     NodePorts,
     /// Address, protocol and port, outside of the ranges, that nobody serves.
     Dead,
+    /// Protocol and port of the node that nobody serves.
+    DeadPorts,
     /// Backends of this node, twice: what comes from one and goes to the same.
     Hairpin,
 }
@@ -27,6 +29,7 @@ impl Set {
             Set::Services => "services",
             Set::NodePorts => "node-ports",
             Set::Dead => "dead",
+            Set::DeadPorts => "dead-ports",
             Set::Hairpin => "hairpin",
         }
     }
@@ -70,12 +73,23 @@ pub struct Installed {
     pub chains: BTreeMap<String, Vec<Vec<Value>>>,
     /// The chain that an element leads to; empty in sets.
     pub elements: BTreeMap<Element, String>,
-    /// Where clients of protocols without connections of their own may be on their way to a backend.
-    pub flows: BTreeSet<To>,
+    /// Sets of clients that stay with a backend. The kernel fills them: they last as long as the backend does, whatever else
+    /// changes.
+    pub clients: BTreeSet<String>,
+    /// For a protocol without connections of its own, who serves what, as `ADDRESS:PORT`.
+    pub flows: BTreeMap<To, BTreeSet<String>>,
 }
 
-/// Protocol, address (empty: any of the node), port and backend.
-pub type To = (u8, String, u16, String);
+/// Where clients send to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct To {
+    /// Empty: any of the node's.
+    pub address: String,
+    /// Its port.
+    pub port: u16,
+    /// What leads there, if anything does.
+    pub element: Element,
+}
 
 /// Who wants an element. Several may: a backend that serves two frontends, or (for a moment) a frontend and its successor at
 /// the same address. The first has it.
@@ -92,19 +106,26 @@ pub struct Change {
     rules: Vec<Value>,
     elements: Vec<Value>,
     removals: Vec<Value>,
-    over: BTreeSet<To>,
+    kept: BTreeMap<(String, u16), BTreeSet<String>>,
 }
 
 impl Change {
-    /// Commands of one transaction, and the flows that are over once it is made.
-    pub fn finish(self) -> (Vec<Value>, Vec<Flow>) {
-        let flow = |(protocol, address, port, backend)| Flow { protocol, address, port, backend };
+    /// Commands of one transaction, and which flows may stay once it is made.
+    pub fn finish(self) -> (Vec<Value>, Vec<KeptFlow>) {
+        let kept = |((address, port), backends): (_, BTreeSet<String>)| KeptFlow {
+            address,
+            port,
+            backends: backends.into_iter().collect(),
+        };
         let commands = [self.chains, self.flushes, self.rules, self.elements, self.removals].concat();
-        (commands, self.over.into_iter().map(flow).collect())
+        (commands, self.kept.into_iter().map(kept).collect())
     }
 
     /// From one state of a frontend to the next.
     pub fn step(&mut self, id: &str, old: &Installed, new: &Installed, owners: &mut Owners) {
+        let set = |verb: &str, name: &String| table::clients(verb, name);
+        // Before the rules that name them, and gone after those.
+        self.chains.extend(new.clients.difference(&old.clients).map(|name| set("add", name)));
         for (chain, rules) in &new.chains {
             match old.chains.get(chain) {
                 Some(known) if known == rules => continue,
@@ -118,7 +139,7 @@ impl Change {
             self.flushes.push(table::chain("flush", chain));
             self.removals.push(table::chain("delete", chain));
         }
-        self.over.extend(old.flows.difference(&new.flows).cloned());
+        self.removals.extend(old.clients.difference(&new.clients).map(|name| set("delete", name)));
         let both: BTreeSet<&Element> = old.elements.keys().chain(new.elements.keys()).collect();
         for element in both {
             let before = owners.active(element);
@@ -132,12 +153,31 @@ impl Change {
                 self.elements.extend(after.map(|chain| element.add(&chain)));
             }
         }
+        self.flows(id, old, new, owners);
+    }
+
+    /// Notes whom clients may go on sending to, where somebody whom they may have been led to is not among these.
+    fn flows(&mut self, id: &str, old: &Installed, new: &Installed, owners: &Owners) {
+        let all: BTreeSet<&To> = old.flows.keys().chain(new.flows.keys()).collect();
+        for to in all {
+            let now = new.flows.get(to).cloned().unwrap_or_default();
+            let same = old.flows.get(to).is_some_and(|before| new.flows.contains_key(to) && before.is_subset(&now));
+            // What is another frontend's is kept as that one says.
+            if !same && owners.is_free_for(&to.element, id) {
+                self.kept.insert((to.address.clone(), to.port), now);
+            }
+        }
     }
 }
 
 impl Owners {
     fn active(&self, element: &Element) -> Option<String> {
         self.wanted.get(element)?.first().map(|(_, chain)| chain.clone())
+    }
+
+    /// Whether no other frontend has it.
+    fn is_free_for(&self, element: &Element, id: &str) -> bool {
+        self.wanted.get(element).and_then(|wanted| wanted.first()).is_none_or(|(owner, _)| owner == id)
     }
 
     fn want(&mut self, element: &Element, id: &str, chain: &str) {

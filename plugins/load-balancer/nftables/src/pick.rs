@@ -7,6 +7,8 @@ use fnv::FnvHasher;
 use gantry_sdk::load_balancer::Endpoint;
 use gantry_sdk::{Value, json};
 
+use crate::table::goto;
+
 /// Where a connection may go.
 pub type Target = (Ipv4Addr, u16);
 
@@ -15,15 +17,28 @@ const SLOTS: usize = 1024;
 /// The same for every rule ever written: a client stays with its backend when the chain is written anew.
 const SEED: u32 = 0x6761_6e74;
 
-/// Who takes new connections: those that are ready. When there is none, those that are going and still answer, which is
-/// better than nobody.
-pub fn usable(endpoints: &[Endpoint], local: bool) -> Vec<Target> {
-    let here = |e: &&Endpoint| !local || e.local;
-    let ready = targets(endpoints.iter().filter(here).filter(|e| e.ready));
+/// Of all endpoints, or of those of this node, those who take new connections: the ready ones. When there is none, those
+/// that are going and still answer, which is better than nobody.
+pub fn usable<'a>(endpoints: impl Iterator<Item = &'a Endpoint> + Clone) -> Vec<Target> {
+    let ready = targets(endpoints.clone().filter(|e| e.ready));
     if !ready.is_empty() {
         return ready;
     }
-    targets(endpoints.iter().filter(here).filter(|e| e.serving && e.terminating))
+    targets(endpoints.filter(|e| e.serving && e.terminating))
+}
+
+/// Those of this node.
+pub fn here(endpoints: &[Endpoint]) -> impl Iterator<Item = &Endpoint> + Clone {
+    endpoints.iter().filter(|e| e.local)
+}
+
+/// Those that a node of this zone is to use. As in Kubernetes hints count only if every endpoint that is ready has some and
+/// they leave this zone one; else all are used.
+pub fn near<'a>(endpoints: &'a [Endpoint], zone: &'a str) -> impl Iterator<Item = &'a Endpoint> + Clone {
+    let is_for = move |e: &&Endpoint| e.zones.iter().any(|hint| hint == zone);
+    let ready = || endpoints.iter().filter(|e| e.ready);
+    let hinted = !zone.is_empty() && ready().all(|e| !e.zones.is_empty()) && ready().any(|e| is_for(&e));
+    endpoints.iter().filter(move |e| !hinted || is_for(e))
 }
 
 fn targets<'a>(endpoints: impl Iterator<Item = &'a Endpoint>) -> Vec<Target> {
@@ -34,27 +49,28 @@ fn targets<'a>(endpoints: impl Iterator<Item = &'a Endpoint>) -> Vec<Target> {
     targets
 }
 
-/// The translation to one of the targets: at random, or for `sticky` by the client's address.
-pub fn translate(targets: &[Target], sticky: bool) -> Value {
-    if let [(address, port)] = targets {
-        return json!({"dnat": {"family": "ip", "addr": address, "port": port}});
+/// The translation to one of the targets, at random.
+pub fn translate(targets: &[Target]) -> Value {
+    if let [target] = targets {
+        return to(target);
     }
-    let (key, elements) = if sticky { by_client(targets) } else { at_random(targets) };
+    let key = json!({"numgen": {"mode": "random", "mod": targets.len(), "offset": 0}});
+    let elements: Vec<Value> = targets.iter().enumerate().map(|(n, to)| json!([n, self::target(to)])).collect();
     json!({"dnat": {"family": "ip", "addr": {"map": {"key": key, "data": {"set": elements}}}}})
+}
+
+/// The translation to this one.
+pub fn to((address, port): &Target) -> Value {
+    json!({"dnat": {"family": "ip", "addr": address, "port": port}})
 }
 
 fn target((address, port): &Target) -> Value {
     json!({"concat": [address, port]})
 }
 
-fn at_random(targets: &[Target]) -> (Value, Vec<Value>) {
-    let key = json!({"numgen": {"mode": "random", "mod": targets.len(), "offset": 0}});
-    (key, targets.iter().enumerate().map(|(n, to)| json!([n, target(to)])).collect())
-}
-
-/// Slots by the client's hash. Each slot goes to the target that wins it: when a target goes, only its own slots get
-/// another, and all other clients stay where they are.
-fn by_client(targets: &[Target]) -> (Value, Vec<Value>) {
+/// To the chain of one of the targets, by the client's hash. Each slot goes to the target that wins it: when a target goes,
+/// only its own slots get another. So those whom the kernel has not noted, or forgot when all was written anew, mostly stay.
+pub fn by_client(targets: &[Target], chain: impl Fn(&Target) -> String) -> Value {
     let slots = slots(targets);
     let mut elements = Vec::new();
     let mut first = 0;
@@ -62,11 +78,12 @@ fn by_client(targets: &[Target]) -> (Value, Vec<Value>) {
         let run = slots.iter().skip(first).take_while(|slot| *slot == winner).count();
         let last = first + run - 1;
         let range = if run == 1 { json!(first) } else { json!({"range": [first, last]}) };
-        elements.push(json!([range, target(winner)]));
+        elements.push(json!([range, goto(&chain(winner))]));
         first += run;
     }
     let client = json!({"payload": {"protocol": "ip", "field": "saddr"}});
-    (json!({"jhash": {"mod": slots.len(), "seed": SEED, "expr": client}}), elements)
+    let key = json!({"jhash": {"mod": slots.len(), "seed": SEED, "expr": client}});
+    json!({"vmap": {"key": key, "data": {"set": elements}}})
 }
 
 fn slots(targets: &[Target]) -> Vec<Target> {
@@ -89,7 +106,8 @@ mod tests {
     use super::*;
 
     fn endpoint(last: u8, ready: bool, serving: bool, terminating: bool, local: bool) -> Endpoint {
-        Endpoint { addresses: vec![format!("10.0.0.{last}")], port: 80, ready, serving, terminating, local }
+        let (addresses, zones) = (vec![format!("10.0.0.{last}")], Vec::new());
+        Endpoint { addresses, port: 80, ready, serving, terminating, local, zones }
     }
 
     #[test]
@@ -101,12 +119,41 @@ mod tests {
             endpoint(3, false, true, true, true),
             endpoint(4, false, false, false, true),
         ];
-        assert_eq!((last(usable(&all, false)), last(usable(&all, true))), (vec![1, 2], vec![2]));
+        let both = |all: &[Endpoint]| (last(usable(all.iter())), last(usable(here(all))));
+        assert_eq!(both(&all), (vec![1, 2], vec![2]));
         all.remove(0);
-        assert_eq!((last(usable(&all, false)), last(usable(&all, true))), (vec![1], vec![3]));
+        assert_eq!(both(&all), (vec![1], vec![3]));
         all.remove(1);
         all.remove(0);
-        assert!(usable(&all, false).is_empty());
+        assert!(usable(all.iter()).is_empty());
+    }
+
+    #[test]
+    fn hints_count_when_all_have_them_and_the_zone_has_some() {
+        let all = |hints: &[&[&str]]| -> Vec<Endpoint> {
+            let one = |(n, zones): (usize, &&[&str])| {
+                let zones = zones.iter().map(|zone| (*zone).to_owned()).collect();
+                Endpoint { zones, ..endpoint(u8::try_from(n).unwrap(), true, true, false, false) }
+            };
+            hints.iter().enumerate().map(one).collect()
+        };
+        let used = |hints: &[&[&str]], zone: &str| -> Vec<u8> {
+            usable(near(&all(hints), zone)).iter().map(|(a, _)| a.octets()[3]).collect()
+        };
+        for (hints, zone, want) in [
+            (&[&["a"][..], &["b"], &["a", "b"]][..], "a", vec![0, 2]),
+            (&[&["a"], &["b"], &["b"]], "b", vec![1, 2]),
+            (&[&["a"], &["b"]], "c", vec![0, 1]),
+            (&[&["a"], &["b"]], "", vec![0, 1]),
+            (&[&["a"], &[]], "a", vec![0, 1]),
+            (&[&[], &[]], "a", vec![0, 1]),
+        ] {
+            assert_eq!(used(hints, zone), want, "{hints:?} in {zone:?}");
+        }
+        // One that is not ready needs no hint.
+        let mut some = all(&[&["a"], &["b"], &[]]);
+        some[2].ready = false;
+        assert_eq!(usable(near(&some, "b")).len(), 1);
     }
 
     #[test]

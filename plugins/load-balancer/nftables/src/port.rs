@@ -1,7 +1,10 @@
 //! The chains of one port of a frontend, and what leads to them.
 //!
-//! - `c-`: any backend. - `l-`: backends of this node. - `x-`: what comes from outside, which decides between the two.
+//! - `c-`: any backend (near this node, if they say so). - `l-`: backends of this node.
+//! - `x-`: what comes from outside, which decides between the two. - `s-`: the same for some clients only.
+//! - `e-`: one backend, for clients that stay with theirs; those whom the kernel has noted are in its set `a-`.
 
+use std::collections::BTreeSet;
 use std::hash::Hasher;
 use std::net::Ipv4Addr;
 
@@ -10,12 +13,9 @@ use gantry_sdk::load_balancer::{Endpoint, Frontend, Policy, Port, Protocol};
 use gantry_sdk::{Value, json};
 use ipnet::Ipv4Net;
 
-use crate::installed::{Element, Installed, Set};
+use crate::installed::{Element, Installed, Set, To};
 use crate::pick::{self, Target};
-use crate::table::{from, goto, is_local, mark, protocol_is};
-
-/// In an IP header.
-const UDP: u8 = 17;
+use crate::table::{from, from_elsewhere, goto, is_client_of, is_local, mark, protocol_is, remember};
 
 /// What is the same for all.
 pub struct World<'a> {
@@ -23,6 +23,8 @@ pub struct World<'a> {
     pub service_ranges: &'a [Ipv4Net],
     /// What comes from there comes from within.
     pub cluster_ranges: &'a [Ipv4Net],
+    /// Where this node is.
+    pub zone: &'a str,
 }
 
 /// nftables' name.
@@ -37,24 +39,32 @@ pub fn name(protocol: Protocol) -> &'static str {
 /// Adds what a port needs.
 pub fn install(world: &World<'_>, frontend: &Frontend, port: &Port, endpoints: &[Endpoint], all: &mut Installed) {
     let mut one = One { world, frontend, port, tag: tag(frontend, port), all };
-    let everywhere = pick::usable(endpoints, false);
-    let here = pick::usable(endpoints, true);
+    let everywhere = pick::usable(pick::near(endpoints, world.zone));
+    let here = pick::usable(pick::here(endpoints));
     let cluster = one.choice("c", &everywhere);
     let wants_local = frontend.internal == Policy::Local || frontend.external == Policy::Local;
     let local = if wants_local { one.choice("l", &here) } else { None };
-    one.flows(&everywhere);
-    let internal = if frontend.internal == Policy::Local { &local } else { &cluster };
+    let inside = if frontend.internal == Policy::Local {
+        (&local, served(&[&here]))
+    } else {
+        (&cluster, served(&[&everywhere]))
+    };
     for address in v4(&frontend.addresses) {
-        one.lead(address, internal.as_deref());
+        one.lead(address, inside.0.as_deref(), &inside.1);
     }
-    if port.node_port != 0 || !frontend.external_addresses.is_empty() {
+    let outside =
+        if frontend.external == Policy::Local { served(&[&everywhere, &here]) } else { served(&[&everywhere]) };
+    if one.has_outside() {
         let external = one.external(cluster.as_deref(), local.as_deref());
         for address in v4(&frontend.external_addresses) {
-            one.lead(address, external.as_deref());
+            one.lead(address, external.as_deref(), &outside);
         }
-        if let Some(chain) = external.filter(|_| port.node_port != 0) {
-            let key = vec![json!(name(port.protocol)), json!(port.node_port)];
-            one.all.elements.insert(Element::new(Set::NodePorts, key), chain);
+        let some = external.as_deref().and_then(|chain| one.limited(chain));
+        for address in v4(&frontend.balanced_addresses) {
+            one.lead(address, some.as_deref().or(external.as_deref()), &outside);
+        }
+        if port.node_port != 0 {
+            one.open(external, &outside);
         }
     }
     // Only one that runs here can reach itself by way of here.
@@ -62,6 +72,11 @@ pub fn install(world: &World<'_>, frontend: &Frontend, port: &Port, endpoints: &
         let key = vec![json!(address), json!(address)];
         one.all.elements.insert(Element::new(Set::Hairpin, key), String::new());
     }
+}
+
+/// As plans name them.
+fn served(targets: &[&Vec<Target>]) -> BTreeSet<String> {
+    targets.iter().copied().flatten().map(|(address, port)| format!("{address}:{port}")).collect()
 }
 
 fn v4(addresses: &[String]) -> impl Iterator<Item = Ipv4Addr> {
@@ -85,28 +100,39 @@ struct One<'a> {
 }
 
 impl One<'_> {
+    fn has_outside(&self) -> bool {
+        let Frontend { external_addresses, balanced_addresses, .. } = self.frontend;
+        self.port.node_port != 0 || !external_addresses.is_empty() || !balanced_addresses.is_empty()
+    }
+
     /// A chain that picks one of the targets; none for no target.
     fn choice(&mut self, prefix: &str, targets: &[Target]) -> Option<String> {
         if targets.is_empty() {
             return None;
         }
-        let translate = pick::translate(targets, self.frontend.affinity_seconds > 0);
-        let rule = vec![protocol_is(name(self.port.protocol)), translate];
-        Some(self.chain(prefix, vec![rule]))
+        let rules = match self.frontend.affinity_seconds {
+            0 => vec![vec![protocol_is(name(self.port.protocol)), pick::translate(targets)]],
+            seconds => self.sticky(targets, seconds),
+        };
+        Some(self.chain(prefix, rules))
     }
 
-    /// Clients of UDP know nothing of connections: they go on sending to where they were led first.
-    fn flows(&mut self, targets: &[Target]) {
-        if self.port.protocol != Protocol::Udp {
-            return;
+    /// First to whom the client was led before, and else by its hash. Either is noted.
+    fn sticky(&mut self, targets: &[Target], seconds: u32) -> Vec<Vec<Value>> {
+        let tag = self.tag.clone();
+        let named =
+            |prefix: &str, (address, port): &Target| format!("{prefix}-{tag}-{:08x}-{port:04x}", u32::from(*address));
+        let mut rules = Vec::new();
+        for target in targets {
+            let (clients, chain) = (named("a", target), named("e", target));
+            let led = vec![protocol_is(name(self.port.protocol)), pick::to(target)];
+            // A set that is full ends its rule, and no more.
+            self.all.chains.insert(chain.clone(), vec![vec![remember(&clients, seconds)], led]);
+            rules.push(vec![is_client_of(&clients), goto(&chain)]);
+            self.all.clients.insert(clients);
         }
-        let Frontend { addresses, external_addresses, .. } = self.frontend;
-        let virtual_ = v4(addresses).chain(v4(external_addresses)).map(|at| (at.to_string(), self.port.port));
-        let node = (self.port.node_port != 0).then(|| (String::new(), self.port.node_port));
-        for (address, port) in virtual_.chain(node) {
-            let to = targets.iter().map(|(backend, _)| (UDP, address.clone(), port, backend.to_string()));
-            self.all.flows.extend(to);
-        }
+        rules.push(vec![pick::by_client(targets, |target| named("e", target))]);
+        rules
     }
 
     fn chain(&mut self, prefix: &str, rules: Vec<Vec<Value>>) -> String {
@@ -132,13 +158,50 @@ impl One<'_> {
         Some(self.chain("x", rules))
     }
 
+    /// Only clients that may use it.
+    fn limited(&mut self, chain: &str) -> Option<String> {
+        let ranges = &self.frontend.source_ranges;
+        if ranges.is_empty() {
+            return None;
+        }
+        let ranges: Vec<Ipv4Net> = ranges.iter().filter_map(|range| range.trim().parse().ok()).collect();
+        let drop = json!({"drop": null});
+        // Without a range of this address family nobody may.
+        let rules = match from_elsewhere(&ranges) {
+            Some(others) => vec![vec![others, drop], vec![goto(chain)]],
+            None => vec![vec![drop]],
+        };
+        Some(self.chain("s", rules))
+    }
+
     /// Makes an address lead to a chain; without one it is refused.
-    fn lead(&mut self, address: Ipv4Addr, chain: Option<&str>) {
+    fn lead(&mut self, address: Ipv4Addr, chain: Option<&str>, backends: &BTreeSet<String>) {
         let key = vec![json!(address), json!(name(self.port.protocol)), json!(self.port.port)];
+        let element = Element::new(Set::Services, key.clone());
+        self.flows(address.to_string(), self.port.port, element.clone(), backends);
         match chain {
-            Some(chain) => drop(self.all.elements.insert(Element::new(Set::Services, key), chain.to_owned())),
+            Some(chain) => drop(self.all.elements.insert(element, chain.to_owned())),
             None if self.world.service_ranges.iter().any(|range| range.contains(&address)) => {}
             None => drop(self.all.elements.insert(Element::new(Set::Dead, key), String::new())),
+        }
+    }
+
+    /// The same of the node's port.
+    fn open(&mut self, chain: Option<String>, backends: &BTreeSet<String>) {
+        let key = vec![json!(name(self.port.protocol)), json!(self.port.node_port)];
+        let element = Element::new(Set::NodePorts, key.clone());
+        self.flows(String::new(), self.port.node_port, element.clone(), backends);
+        let (element, chain) = match chain {
+            Some(chain) => (element, chain),
+            None => (Element::new(Set::DeadPorts, key), String::new()),
+        };
+        self.all.elements.insert(element, chain);
+    }
+
+    /// Clients of UDP know nothing of connections: they go on sending to where they were led first.
+    fn flows(&mut self, address: String, port: u16, element: Element, backends: &BTreeSet<String>) {
+        if self.port.protocol == Protocol::Udp {
+            self.all.flows.insert(To { address, port, element }, backends.clone());
         }
     }
 }

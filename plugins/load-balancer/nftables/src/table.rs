@@ -21,6 +21,28 @@ pub fn object(verb: &str, kind: &str, fields: Value) -> Value {
     json!({verb: {kind: object}})
 }
 
+/// Clients that one set holds; more are led by their hash alone.
+const CLIENTS: u32 = 65_536;
+
+/// A command about a set of clients, which the kernel fills.
+pub fn clients(verb: &str, name: &str) -> Value {
+    match verb {
+        "add" => object(verb, "set", json!({"name": name, "type": "ipv4_addr", "flags": ["timeout"], "size": CLIENTS})),
+        _ => object(verb, "set", json!({ "name": name })),
+    }
+}
+
+/// Whether the client is in a set.
+pub fn is_client_of(set: &str) -> Value {
+    json!({"match": {"op": "==", "left": field("saddr"), "right": format!("@{set}")}})
+}
+
+/// Puts the client into a set for a while, anew if it is there.
+pub fn remember(set: &str, seconds: u32) -> Value {
+    let client = json!({"elem": {"val": field("saddr"), "timeout": seconds}});
+    json!({"set": {"op": "update", "elem": client, "set": format!("@{set}")}})
+}
+
 /// A command about a chain.
 pub fn chain(verb: &str, name: &str) -> Value {
     object(verb, "chain", json!({ "name": name }))
@@ -57,6 +79,11 @@ pub fn from(ranges: &[Ipv4Net]) -> Option<Value> {
     address_in("saddr", "==", ranges)
 }
 
+/// Comes from none of these; none without any.
+pub fn from_elsewhere(ranges: &[Ipv4Net]) -> Option<Value> {
+    address_in("saddr", "!=", ranges)
+}
+
 fn field(name: &str) -> Value {
     json!({"payload": {"protocol": FAMILY, "field": name}})
 }
@@ -86,6 +113,7 @@ pub fn fresh(world: &World<'_>) -> Vec<Value> {
         base("forward-refuse", "filter", "forward", 0),
         // After the translation of what this node sends itself.
         base("output-refuse", "filter", "output", 0),
+        base("input-refuse", "filter", "input", 0),
     ]);
     for name in ["prerouting", "output"] {
         commands.push(rule(name, &[json!({"jump": {"target": "lookup"}})]));
@@ -96,7 +124,7 @@ pub fn fresh(world: &World<'_>) -> Vec<Value> {
     commands
 }
 
-fn sets() -> [Value; 4] {
+fn sets() -> [Value; 5] {
     let full = json!(["ipv4_addr", "inet_proto", "inet_service"]);
     let map = |set: Set, key: Value| object("add", "map", json!({"name": set.name(), "type": key, "map": "verdict"}));
     let plain = |set: Set, key: Value| object("add", "set", json!({"name": set.name(), "type": key}));
@@ -104,6 +132,7 @@ fn sets() -> [Value; 4] {
         map(Set::Services, full.clone()),
         map(Set::NodePorts, json!(["inet_proto", "inet_service"])),
         plain(Set::Dead, full),
+        plain(Set::DeadPorts, json!(["inet_proto", "inet_service"])),
         plain(Set::Hairpin, json!(["ipv4_addr", "ipv4_addr"])),
     ]
 }
@@ -142,7 +171,8 @@ fn postrouting() -> [Value; 2] {
     ]
 }
 
-/// What is still on its way to a virtual address after the translation has no backend.
+/// What is still on its way to a virtual address after the translation has no backend; so has a port of the node that
+/// nobody serves. Refused before connection tracking keeps it: the next datagram is looked up anew.
 fn refusals(world: &World<'_>) -> Vec<Value> {
     let [protocol, port] = protocol_and_port();
     let full = json!({"concat": [field("daddr"), protocol, port]});
@@ -157,6 +187,11 @@ fn refusals(world: &World<'_>) -> Vec<Value> {
             rules.push(rule(chain, &[virtual_, refuse.clone()]));
         }
         rules.push(rule(chain, &[dead.clone(), refuse.clone()]));
+    }
+    let short = json!({"concat": protocol_and_port()});
+    let dead_port = json!({"match": {"op": "==", "left": short, "right": format!("@{}", Set::DeadPorts.name())}});
+    for chain in ["input-refuse", "output-refuse"] {
+        rules.push(rule(chain, &[dead_port.clone(), is_local("daddr"), refuse.clone()]));
     }
     rules
 }

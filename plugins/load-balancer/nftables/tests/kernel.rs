@@ -18,17 +18,22 @@ fn balancer() -> Nftables {
         name: "n1".into(),
         addresses: vec!["192.0.2.1".into()],
         cluster_ranges: vec!["10.64.0.0/16".into()],
+        zone: "z1".into(),
     };
     balancer.configure(Config::from_text("{}"), node).unwrap();
     balancer
 }
 
 fn text(plan: Vec<Operation>) -> Option<String> {
-    match plan.as_slice() {
-        [] => None,
-        [Operation::Nftables(text)] | [Operation::Nftables(text), Operation::ForgetFlows(_)] => Some(text.clone()),
-        other => panic!("one transaction, and not {other:?}"),
+    let mut rules = None;
+    for operation in plan {
+        match operation {
+            Operation::Nftables(text) => assert!(rules.replace(text).is_none(), "more than one transaction"),
+            Operation::KeepFlows(_) | Operation::KeepProxies(_) => {}
+            other => panic!("no rules, and no flows: {other:?}"),
+        }
     }
+    rules
 }
 
 /// Applies transactions one after the other in a new namespace; gives the rules at the end, without handles and in an
@@ -68,15 +73,16 @@ fn normal(object: &mut Value) {
 }
 
 fn endpoint() -> impl Strategy<Value = Endpoint> {
-    (1_u8..6, 0_u8..4, any::<bool>(), prop_oneof![Just(8080_u16), Just(8081)]).prop_map(|(last, state, local, port)| {
-        Endpoint {
-            addresses: vec![format!("10.64.0.{last}")],
-            port,
-            ready: state > 1,
-            serving: state > 0,
-            terminating: state == 1,
-            local,
-        }
+    let zones = prop::sample::subsequence(vec!["z1".to_owned(), "z2".to_owned()], 0..3);
+    let port = prop_oneof![Just(8080_u16), Just(8081)];
+    (1_u8..6, 0_u8..4, any::<bool>(), port, zones).prop_map(|(last, state, local, port, zones)| Endpoint {
+        addresses: vec![format!("10.64.0.{last}")],
+        port,
+        ready: state > 1,
+        serving: state > 0,
+        terminating: state == 1,
+        local,
+        zones,
     })
 }
 
@@ -93,6 +99,9 @@ fn frontend() -> impl Strategy<Value = Frontend> {
             class: "cluster".into(),
             created: 0,
             addresses: vec![address],
+            balanced_addresses: external.iter().map(|address| address.replace("198.51.100", "203.0.113")).collect(),
+            source_ranges: if sticky { vec!["192.0.2.0/24".into()] } else { Vec::new() },
+            health_port: 0,
             external_addresses: external.into_iter().collect(),
             ports: vec![Port {
                 name: "http".into(),
@@ -153,7 +162,8 @@ impl Model {
         self.0.iter().any(|(f, _)| {
             let port = &f.ports[0];
             let key = |what: &str| format!("{what} {:?}", port.protocol);
-            let addresses = f.addresses.iter().chain(&f.external_addresses).map(|a| key(a));
+            let addresses =
+                f.addresses.iter().chain(&f.external_addresses).chain(&f.balanced_addresses).map(|a| key(a));
             let node = (port.node_port != 0).then(|| key(&port.node_port.to_string()));
             addresses.chain(node).any(|key| !seen.insert(key))
         })

@@ -80,6 +80,7 @@ impl World {
             pods: Box::new(pods),
             namespaces: Box::new(namespaces),
             policies: vec![(kind, Box::new(policies))],
+            data_dir: None,
             node_netns: None,
         };
         Self { sample, policies: Policies::start(options), feeds }

@@ -15,6 +15,13 @@ pub fn fill_in(old: &Spec, new: &Spec, object: &mut Value) {
     if old.may_have_node_ports() && new.may_have_node_ports() {
         node_ports(old, new, object);
     }
+    let health = old.health_check_node_port;
+    if old.wants_health_port() && new.wants_health_port() && health != 0 && new.health_check_node_port == 0 {
+        object
+            .get_mut("spec")
+            .and_then(Value::as_object_mut)
+            .map(|spec| spec.insert("healthCheckNodePort".to_owned(), json!(health)));
+    }
 }
 
 /// `None` is an address in this: what is headless stays so.
@@ -110,6 +117,16 @@ mod tests {
                 with("NodePort", &address, json!({"ports": ports([30001, 30002])})),
                 with("ClusterIP", &plain, json!({"ports": bare})),
                 json!({"clusterIP": "10.96.0.9", "ports": [{"nodePort": null}, {"nodePort": null}]}),
+            ),
+            (
+                json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30009}),
+                json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local"}),
+                json!({"healthCheckNodePort": 30009}),
+            ),
+            (
+                json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30009}),
+                json!({"type": "LoadBalancer", "externalTrafficPolicy": "Cluster"}),
+                json!({"healthCheckNodePort": null}),
             ),
             // Another address is somebody else's to refuse.
             (

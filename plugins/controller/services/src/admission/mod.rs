@@ -3,6 +3,7 @@
 //!
 //! An update that leaves `spec` alone is let through: what was stored before a rule existed can still be labelled.
 
+mod balanced;
 mod kept;
 mod taken;
 
@@ -59,6 +60,7 @@ impl Admission for Review {
         }
         ports(&self.options, &spec, before.as_ref(), &mut causes);
         addresses(&self.options, &spec, &mut causes);
+        balanced::check(&self.options, &spec, before.as_ref(), &mut causes);
         taken::check(request, &spec, before.as_ref(), &mut causes)?;
         Ok(Verdict::invalid(causes))
     }

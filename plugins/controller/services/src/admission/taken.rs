@@ -41,13 +41,19 @@ fn node_ports(request: &Request, spec: &Spec, before: Option<&Spec>, causes: &mu
     };
     for (at, port) in spec.ports.iter().enumerate().filter(|(_, port)| port.node_port != 0 && !had(port.node_port)) {
         let number = port.node_port;
-        let keeps = |other: &Spec| {
-            other.may_have_node_ports() && other.ports.iter().any(|port| [0, number].contains(&port.node_port))
-        };
-        if is_anothers::<NodePort>(request, &number.to_string(), keeps)? {
-            let field = format!("spec.ports[{at}].nodePort");
-            causes.push(Cause::invalid(field, &json!(number), "provided port is already allocated"));
-        }
+        node_port(request, number, format!("spec.ports[{at}].nodePort"), causes)?;
+    }
+    let number = spec.health_check_node_port;
+    let had = before.is_some_and(|old| old.wants_health_port() && old.health_check_node_port == number);
+    match number != 0 && spec.wants_health_port() && !had {
+        true => node_port(request, number, "spec.healthCheckNodePort".to_owned(), causes),
+        false => Ok(()),
+    }
+}
+
+fn node_port(request: &Request, number: u16, field: String, causes: &mut Vec<Cause>) -> Result<()> {
+    if is_anothers::<NodePort>(request, &number.to_string(), |other| other.may_keep(number))? {
+        causes.push(Cause::invalid(field, &json!(number), "provided port is already allocated"));
     }
     Ok(())
 }

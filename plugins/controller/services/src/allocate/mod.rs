@@ -43,6 +43,8 @@ pub struct Allocation {
     pub address: Option<String>,
     /// One per port; 0: none.
     pub node_ports: Vec<u16>,
+    /// Where nodes say whether they serve it; 0: nowhere.
+    pub health_port: u16,
     /// What it was refused.
     pub refusals: Vec<Refusal>,
     held: Held,
@@ -72,9 +74,9 @@ pub fn settle(options: &Options, service: &Service) -> Result<Allocation> {
     if allocation.address.is_some() && service.spec.ports.is_empty() {
         allocation.refusals.push(Refusal::new("NoPorts", "spec.ports is empty: nothing can lead to its address"));
     }
-    let (node_ports, refusals) = port::settle(options, service, &claims::own(&held.ports, service))?;
-    allocation.node_ports = node_ports;
-    allocation.refusals.extend(refusals);
+    let ports = port::settle(options, service, &claims::own(&held.ports, service))?;
+    (allocation.node_ports, allocation.health_port) = (ports.numbers, ports.health);
+    allocation.refusals.extend(ports.refusals);
     allocation.held = held;
     Ok(allocation)
 }
@@ -83,7 +85,8 @@ impl Allocation {
     /// Lets go of what the Service held and does not name now. To be called when nothing leads there any more.
     pub fn release_rest(&self, service: &Service) -> Result<()> {
         let addresses: BTreeSet<&str> = self.address.as_deref().into_iter().collect();
-        let ports: BTreeSet<String> = self.node_ports.iter().filter(|p| **p != 0).map(u16::to_string).collect();
+        let numbers = self.node_ports.iter().chain([&self.health_port]);
+        let ports: BTreeSet<String> = numbers.filter(|p| **p != 0).map(u16::to_string).collect();
         let stale = |claim: &str, uid: &str, used: bool| uid != service.uid() || !used || claim.is_empty();
         let addresses =
             self.held.addresses.iter().filter(|c| stale(c.name(), c.service_uid(), addresses.contains(c.name())));

@@ -98,6 +98,7 @@ fn mirrored(subset: &Subset) -> Vec<Listed> {
             node_name: address.node_name.clone(),
             zone: None,
             target_ref: address.target_ref.clone(),
+            hints: None,
         },
     };
     // An EndpointSlice of addresses of the other family would be another slice; there is one family here.

@@ -110,6 +110,7 @@ fn one(service: &Service, row: &Row, zones: &mut Zones) -> Result<Listed> {
             name: name.clone(),
             uid: uid.clone(),
         }),
+        hints: None,
     };
     Ok(Listed { ports: row.ports(&service.spec.ports), endpoint })
 }

@@ -8,6 +8,7 @@ use gantry_sdk::objects::{self, Query, Write};
 use gantry_sdk::{Result, json, merge, serde_json};
 
 use super::SERVICE_NAME;
+use super::hints::Hinting;
 use super::listed::Listed;
 use crate::allocate::hash;
 use crate::object::{Endpoint, EndpointSlice, Service, SlicePort};
@@ -30,11 +31,12 @@ struct Plan {
 }
 
 /// Brings the slices of a Service in line with who serves it.
-pub fn sync(service: &Service, manager: &str, listed: Vec<Listed>) -> Result<()> {
+pub fn sync(service: &Service, manager: &str, mut listed: Vec<Listed>, hinting: &Hinting) -> Result<()> {
     let of_service = LabelSelector::labels([(SERVICE_NAME, service.name())]);
     let query = Query::of::<EndpointSlice>().namespace(service.namespace()).owner(service.uid()).labels(of_service);
     let mut slices: Vec<EndpointSlice> = objects::list(&query)?;
     slices.retain(|slice| slice.metadata.is_controlled_by(service.uid()) && !slice.metadata.is_deleting());
+    hinting.apply(&slices, &mut listed);
     let labels = labels(service, manager);
     let plan = plan(&slices, listed);
     let mut writes = Vec::new();

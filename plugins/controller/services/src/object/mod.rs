@@ -10,7 +10,7 @@ pub use claim::{Claim, IpAddress, NodePort, ParentRef, labels_of};
 pub use endpoints::{Endpoints, EndpointsAddress, EndpointsPort, Subset};
 pub use frontend::Frontend;
 pub use service::{Port, Service, Spec};
-pub use slice::{Conditions, Endpoint, EndpointSlice, SlicePort, TargetRef};
+pub use slice::{Conditions, Endpoint, EndpointSlice, Hints, SlicePort, TargetRef};
 
 pub(crate) use gantry_sdk::api::or_default;
 pub(crate) use gantry_sdk::resource;

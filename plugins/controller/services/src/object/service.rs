@@ -69,6 +69,15 @@ pub struct Spec {
     pub ip_family_policy: String,
     /// Whether the type LoadBalancer gets node ports; absent: yes.
     pub allocate_load_balancer_node_ports: Option<bool>,
+    /// Where load balancers ask a node whether it serves; 0: nowhere.
+    #[serde(deserialize_with = "or_default")]
+    pub health_check_node_port: u16,
+    /// Clients that load balancers let through, in CIDR notation; none named: all.
+    #[serde(deserialize_with = "or_default")]
+    pub load_balancer_source_ranges: Vec<String>,
+    /// `PreferClose` or one of its kin; empty: no preference.
+    #[serde(deserialize_with = "or_default")]
+    pub traffic_distribution: String,
 }
 
 /// `spec.ports[]`
@@ -138,6 +147,11 @@ impl Service {
         !self.is_name() && self.spec.cluster_ip == "None"
     }
 
+    /// Whether a load balancer outside is to serve it.
+    pub fn is_balanced(&self) -> bool {
+        self.spec.is_balanced()
+    }
+
     /// Whether its ports get ports of the nodes.
     pub fn wants_node_ports(&self) -> bool {
         match self.spec.kind.as_str() {
@@ -162,6 +176,23 @@ impl Spec {
     /// Whether its type is one that leads from nodes to it.
     pub fn may_have_node_ports(&self) -> bool {
         matches!(self.kind.as_str(), "NodePort" | "LoadBalancer")
+    }
+
+    /// Whether a load balancer outside is to serve it.
+    pub fn is_balanced(&self) -> bool {
+        self.kind == "LoadBalancer"
+    }
+
+    /// Whether load balancers need to know which nodes serve it.
+    pub fn wants_health_port(&self) -> bool {
+        self.is_balanced() && self.external_traffic_policy == "Local"
+    }
+
+    /// Whether it keeps a port of the nodes that it has: it names it, or leaves open which one it is.
+    pub fn may_keep(&self, number: u16) -> bool {
+        let open = |named: u16| [0, number].contains(&named);
+        self.may_have_node_ports() && self.ports.iter().any(|port| open(port.node_port))
+            || self.wants_health_port() && open(self.health_check_node_port)
     }
 }
 

@@ -60,6 +60,26 @@ pub struct Endpoint {
     /// The pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_ref: Option<TargetRef>,
+    /// Whose clients are to use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hints: Option<Hints>,
+}
+
+/// `endpoints[].hints`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Hints {
+    /// Those of nodes in these zones.
+    #[serde(deserialize_with = "or_default")]
+    pub for_zones: Vec<ForZone>,
+}
+
+/// `endpoints[].hints.forZones[]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ForZone {
+    /// The zone.
+    pub name: String,
 }
 
 /// `endpoints[].conditions`
@@ -93,6 +113,13 @@ pub struct TargetRef {
 }
 
 resource!(EndpointSlice, "discovery.k8s.io", "v1", "EndpointSlice");
+
+impl Hints {
+    /// At one zone.
+    pub fn at(zone: &str) -> Self {
+        Self { for_zones: vec![ForZone { name: zone.to_owned() }] }
+    }
+}
 
 impl Conditions {
     /// Takes new connections; by default it does.

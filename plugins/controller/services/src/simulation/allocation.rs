@@ -30,6 +30,11 @@ fn assert_nothing_is_doubled(cluster: &Cluster) {
             assert_eq!(node_ports.get(&number).map(Claim::service_uid), Some(owner.as_str()), "node port {number}");
             name(format!("{number}/{}", port["protocol"]));
         }
+        if let Some(number) = frontend.spec.get("healthNodePort") {
+            let number = number.to_string();
+            assert_eq!(node_ports.get(&number).map(Claim::service_uid), Some(owner.as_str()), "health port {number}");
+            name(format!("{number}/\"TCP\""));
+        }
     }
 }
 
@@ -48,10 +53,18 @@ fn assert_all_is_settled(cluster: &Cluster) {
         assert!(addresses.remove(&service.spec.cluster_ip).is_some_and(|c| c.service_uid() == service.uid()));
         for (port, led) in service.spec.ports.iter().zip(frontend.spec["ports"].as_array().expect("ports")) {
             let wants = service.wants_node_ports();
-            assert!(refused || (led["nodePort"] != 0) == wants, "{service:?} {led}");
+            assert!(refused || (led["nodePort"] != 0) == (wants || port.node_port != 0), "{service:?} {led}");
             assert!(refused || led["nodePort"] == json!(port.node_port), "{service:?} {led}");
         }
-        ports.retain(|_, claim| claim.service_uid() != service.uid());
+        let (health, wants) = (service.spec.health_check_node_port, service.spec.wants_health_port());
+        assert!(refused || (health != 0) == wants, "{service:?}");
+        assert!(refused || frontend.spec.get("healthNodePort").is_some() == wants, "{service:?} {frontend:?}");
+        // No more than it names.
+        let named: Vec<u16> = service.spec.ports.iter().map(|port| port.node_port).chain([health]).collect();
+        let own = |name: &String, uid: &str| {
+            uid == service.uid() && (refused || named.iter().any(|number| number.to_string() == *name))
+        };
+        ports.retain(|name, claim| !own(name, claim.service_uid()));
     }
     assert!(addresses.is_empty(), "held in vain: {addresses:?}");
     assert!(ports.is_empty(), "held in vain: {ports:?}");
@@ -77,6 +90,17 @@ fn spec() -> impl Strategy<Value = Value> {
         2 => (29_999_u32..30_010).prop_map(|n| {
             json!({"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP", "nodePort": n}]})
         }),
+        3 => (prop_oneof![Just("Local"), Just("Cluster")], any::<bool>(), 29_999_u32..30_010).prop_map(
+            |(policy, allocates, n)| {
+                let mut spec = json!({
+                    "type": "LoadBalancer", "externalTrafficPolicy": policy, "allocateLoadBalancerNodePorts": allocates,
+                });
+                if policy == "Local" && n % 2 == 0 {
+                    spec["healthCheckNodePort"] = json!(n);
+                }
+                spec
+            },
+        ),
         1 => Just(json!({"type": "NodePort", "ports": [
             {"name": "a", "port": 80, "protocol": "TCP"}, {"name": "b", "port": 53, "protocol": "UDP"},
         ]})),

@@ -151,6 +151,8 @@ fn a_frontend_says_what_the_service_says() {
     assert_eq!(frontend.spec["sessionAffinity"], json!({"type": "ClientIP", "timeoutSeconds": 10_800}));
     assert_eq!(frontend.spec["trafficPolicy"], json!({"internal": "Cluster", "external": "Local"}));
     assert_eq!(frontend.spec["ports"][0]["nodePort"], json!(service.spec.ports[0].node_port));
+    assert!(service.spec.health_check_node_port >= 30_000);
+    assert_eq!(frontend.spec["healthNodePort"], json!(service.spec.health_check_node_port));
     assert_eq!(frontend.spec["backends"]["selector"]["matchLabels"], json!({"kubernetes.io/service-name": "web"}));
     cluster.host.take_writes();
     cluster.restart(0);
@@ -166,4 +168,82 @@ fn the_api_has_a_service_where_it_is_known() {
     assert_eq!(service.spec.cluster_ip, "10.96.0.1");
     assert_eq!(of(&cluster.slices())[0].0, "192.0.2.1");
     assert!(cluster.frontend("kubernetes").is_some());
+}
+
+#[test]
+fn what_load_balancers_outside_say_is_passed_on() {
+    let mut cluster = Cluster::new();
+    cluster.add(
+        "web",
+        json!({
+            "type": "LoadBalancer", "allocateLoadBalancerNodePorts": false,
+            "loadBalancerSourceRanges": ["198.51.100.0/24"],
+        }),
+    );
+    let ingress = json!([
+        {"ip": "192.0.2.8"}, {"ip": "192.0.2.7", "ipMode": "VIP"}, {"ip": "192.0.2.6", "ipMode": "Proxy"},
+        {"hostname": "lb.example.com"},
+    ]);
+    cluster.host.edit::<Service>("default", "web", |web| {
+        web.status.load_balancer.ingress = gantry_sdk::serde_json::from_value(ingress.clone()).expect("addresses");
+    });
+    cluster.settle();
+    let spec = cluster.frontend("web").expect("a Frontend").spec;
+    assert_eq!(spec["balancedAddresses"], json!(["192.0.2.7", "192.0.2.8"]));
+    assert_eq!((&spec["sourceRanges"], &spec["externalAddresses"]), (&json!(["198.51.100.0/24"]), &json!([])));
+    assert!(spec["ports"][0]["nodePort"] == 0 && spec.get("healthNodePort").is_none(), "{spec}");
+    assert!(cluster.node_ports().is_empty());
+    // A port that is asked for is given all the same.
+    cluster.patch("web", json!({"ports": [{"port": 80, "protocol": "TCP", "nodePort": 30_123}]}));
+    cluster.settle();
+    assert_eq!(cluster.frontend("web").expect("a Frontend").spec["ports"][0]["nodePort"], 30_123);
+    // Another type has none of all that.
+    cluster.patch("web", json!({"type": "ClusterIP"}));
+    cluster.settle();
+    let (service, spec) = (cluster.service("web"), cluster.frontend("web").expect("a Frontend").spec);
+    assert!(spec.get("balancedAddresses").is_none() && spec["ports"][0]["nodePort"] == 0, "{spec}");
+    assert!(service.spec.allocate_load_balancer_node_ports.is_none() && cluster.node_ports().is_empty());
+}
+
+#[test]
+fn endpoints_are_hinted_at_zones_on_request() {
+    let mut cluster = Cluster::new();
+    for (node, zone) in [("n1", "z1"), ("n2", "z2")] {
+        cluster.host.add_json(json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": node, "labels": {"topology.kubernetes.io/zone": zone}},
+            "status": {"allocatable": {"cpu": "2"}, "conditions": [{"type": "Ready", "status": "True"}]},
+        }));
+    }
+    cluster.add("web", json!({}));
+    for n in 0..4 {
+        cluster.pod(&format!("p{n}"), "web", &format!("10.0.0.{n}"), true);
+    }
+    cluster.settle();
+    let hints = |cluster: &Cluster| -> Vec<String> {
+        let slices = cluster.slices();
+        let zone = |hints: &crate::object::Hints| hints.for_zones.iter().map(|zone| zone.name.clone()).collect();
+        slices.iter().flat_map(|s| &s.endpoints).map(|e| e.hints.as_ref().map(zone).unwrap_or_default()).collect()
+    };
+    assert_eq!(hints(&cluster), ["", "", "", ""]);
+    // All pods are on n1: half of them serve the other zone.
+    cluster.host.edit::<Service>("default", "web", |web| {
+        web.metadata.annotations.insert("service.kubernetes.io/topology-mode".into(), "Auto".into());
+    });
+    cluster.settle();
+    let mut found = hints(&cluster);
+    found.sort();
+    assert_eq!(found, ["z1", "z1", "z2", "z2"]);
+    cluster.host.take_writes();
+    cluster.restart(0);
+    cluster.settle();
+    assert_eq!(cluster.host.take_writes(), [], "a second pass changes nothing");
+    // Nobody knows any more where one node is.
+    cluster.host.edit::<gantry_sdk::api::Node>("", "n2", |node| node.metadata.labels.clear());
+    cluster.settle();
+    assert_eq!(hints(&cluster), ["", "", "", ""]);
+    cluster.host.edit::<Service>("default", "web", |web| web.metadata.annotations.clear());
+    cluster.patch("web", json!({"trafficDistribution": "PreferClose"}));
+    cluster.settle();
+    assert_eq!(hints(&cluster), ["z1", "z1", "z1", "z1"]);
 }

@@ -9,7 +9,12 @@ use proptest::prelude::*;
 use super::*;
 
 fn node() -> NodeInfo {
-    NodeInfo { name: "n1".into(), addresses: vec!["192.0.2.1".into()], cluster_ranges: vec!["10.64.0.0/16".into()] }
+    NodeInfo {
+        name: "n1".into(),
+        addresses: vec!["192.0.2.1".into()],
+        cluster_ranges: vec!["10.64.0.0/16".into()],
+        zone: String::new(),
+    }
 }
 
 fn balancer() -> Balancer {
@@ -54,6 +59,9 @@ fn frontend(name: &str, created: u64, host: &str, backends: &[&str], secret: Opt
         created,
         addresses: vec![],
         external_addresses: vec![],
+        balanced_addresses: vec![],
+        source_ranges: vec![],
+        health_port: 0,
         ports: vec![],
         affinity_seconds: 0,
         internal: Policy::Cluster,
@@ -74,6 +82,7 @@ fn served(frontend: &str, backend: &str, last: &[(u8, char)]) -> Delta {
         serving: *state != 'd',
         terminating: *state == 't',
         local: false,
+        zones: Vec::new(),
     };
     let endpoints = last.iter().map(endpoint).collect();
     Delta::BackendsSet(Backends { frontend: format!("ns/{frontend}"), port: backend.into(), endpoints })

@@ -56,6 +56,9 @@ fn balanced(class: &str, number: u8, backends: u8) -> Vec<Change> {
         created: 1_767_225_600,
         addresses: vec![format!("10.96.1.{number}")],
         external_addresses: Vec::new(),
+        balanced_addresses: Vec::new(),
+        source_ranges: Vec::new(),
+        health_port: 0,
         ports: vec![port],
         affinity_seconds: 0,
         internal: Policy::Cluster,
@@ -69,6 +72,7 @@ fn balanced(class: &str, number: u8, backends: u8) -> Vec<Change> {
         serving: true,
         terminating: false,
         local: true,
+        zones: Vec::new(),
     });
     let backends = Backends { frontend: id, port: "http".into(), endpoints: endpoints.collect() };
     vec![Change::FrontendSet(frontend), Change::BackendsSet(backends)]

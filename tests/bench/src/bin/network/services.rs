@@ -83,9 +83,11 @@ impl World {
                 name: "bench".to_owned(),
                 addresses: vec![netns::ADDRESS.to_owned()],
                 cluster_ranges: vec!["10.64.0.0/16".to_owned()],
+                zone: String::new(),
             },
             cluster: Arc::new(Local::new(self.objects.clone())),
             proxy: None,
+            data_dir: None,
             node_netns: None,
         }))
     }
