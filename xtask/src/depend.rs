@@ -37,7 +37,7 @@ const HOST: &[(&str, &[&str])] = &[
 const KEEPERS: &[(&str, &[&str])] = &[
     ("gantry-api", &["axum", "rcgen"]),
     ("gantry-node", &["containerd-client", "hickory-resolver", "netlink-sys", "nftables", "rtnetlink"]),
-    ("gantry-plugin", &["aws-sigv4", "wasmparser", "wasmtime", "wasmtime-wasi", "wasmtime-wasi-http"]),
+    ("gantry-plugin", &["wasmparser", "wasmtime", "wasmtime-wasi", "wasmtime-wasi-http"]),
     ("gantry-sdk", &["wasip2", "wit-bindgen"]),
     ("gantry-store", &["sled"]),
 ];

@@ -5,6 +5,7 @@
 mod access;
 mod app;
 pub mod auth;
+pub mod dialect;
 mod discovery;
 mod impersonation;
 mod openapi;

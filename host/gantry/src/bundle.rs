@@ -13,12 +13,13 @@ use gantry_plugin::family::{Error, ErrorCode, ObjectRef, RetryHint};
 use gantry_plugin::{Cause, Engine, EngineOptions, LoadError, Objects};
 
 use crate::cli::FAILED;
+use crate::dialects::Mount;
 use crate::trial;
 
 #[derive(Subcommand)]
 pub enum BundleCommand {
     /// Say whether a control plane would start with a bundle: every plugin is found, of the pinned digest, of this contract,
-    /// imports no more than it is granted, is granted what it can't do without, and takes its configuration. Exits with 1
+    /// imports no more than it is granted, is granted what it can't do without, takes its configuration, and wants no request that another one wants. Exits with 1
     /// if that is not so of a required one.
     Check(Files),
     /// Write the digests of the components that there are into a bundle.
@@ -72,22 +73,32 @@ async fn check(files: &Files) -> Result<ExitCode> {
     let data = tempfile::tempdir()?;
     let engine = Engine::new(EngineOptions::new(data.path().to_owned()))?;
     let mut report = engine.check(&bundle, &files.folders());
+    let mut mounts = Vec::new();
     for plugin in &mut report.plugins {
         let Some(entry) = bundle.plugins.iter().find(|entry| entry.name == plugin.name) else { continue };
         if plugin.outcome.is_err() {
             continue;
         }
-        if let Err(error) = tried(&engine, entry, &files.folders()).await {
-            plugin.outcome = Err(error);
+        match tried(&engine, entry, &files.folders(), &mounts).await {
+            Ok(mount) => mounts.extend(mount),
+            Err(error) => plugin.outcome = Err(error),
         }
     }
     print!("{report}");
     Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
-async fn tried(engine: &Engine, entry: &Entry, folders: &[PathBuf]) -> std::result::Result<(), LoadError> {
+async fn tried(
+    engine: &Engine,
+    entry: &Entry,
+    folders: &[PathBuf],
+    mounts: &[Mount],
+) -> std::result::Result<Option<Mount>, LoadError> {
     let loaded = engine.load_one(entry, folders, Arc::new(Nowhere)).await?;
     let outcome = trial::run(&loaded).await.and_then(|tried| tried.faults.into_iter().next().map_or(Ok(()), Err));
+    let mount = Mount::of(&loaded);
+    let clash = mount.as_ref().and_then(|mount| mount.clash(mounts));
+    let outcome = outcome.and_then(|()| clash.map_or(Ok(mount), Err));
     outcome.map_err(|why| LoadError {
         plugin: entry.name.clone(),
         file: Some(loaded.file().to_owned()),

@@ -22,6 +22,7 @@ use gantry_store::{Sled, Store};
 use ipnet::IpNet;
 use tokio::task::JoinSet;
 
+use crate::dialects::Dialects;
 use crate::loading::Plugins;
 use crate::node::Upstream;
 use crate::running::Running;
@@ -57,6 +58,8 @@ pub struct Control {
     opened: identity::Opened,
     /// `None` only while one takes over from another.
     running: Option<Running>,
+    /// From when the API is served.
+    dialects: Option<Dialects>,
     engine: Engine,
 }
 
@@ -85,7 +88,8 @@ impl Control {
         let running = Some(Running::start(&bundle, plugins, &objects, &recorder, &ranges));
         start_loops(&mut loops, &objects, &recorder, settings.node_grace);
         let opened = identity::Opened::default();
-        let control = Self { objects, store, recorder, settings, loops, ranges, opened, running, engine };
+        let control =
+            Self { objects, store, recorder, settings, loops, ranges, opened, running, dialects: None, engine };
         control.opened.set(seen);
         Ok(control)
     }
@@ -113,7 +117,20 @@ impl Control {
         if let Some(mut reviews) = reviews {
             reviews.detach_all();
         }
+        // All else runs by the new bundle already, so that an address which is taken is no reason to go back.
+        if let Err(error) = self.mount().await {
+            tracing::error!(error = format!("{error:#}"), "a dialect can't be reached");
+        }
         Ok(())
+    }
+
+    /// Lets callers reach the dialects that run now.
+    async fn mount(&mut self) -> Result<()> {
+        let loaded = self.loaded().to_vec();
+        match &mut self.dialects {
+            Some(dialects) => dialects.follow(&loaded).await,
+            None => Ok(()),
+        }
     }
 
     /// The objects, for a node in the same process.
@@ -139,6 +156,9 @@ impl Control {
 
     /// Stops the loops, then the store.
     pub async fn stop(mut self) {
+        if let Some(dialects) = self.dialects {
+            dialects.stop().await;
+        }
         if let Some(running) = self.running {
             running.stop().await;
         }
@@ -223,6 +243,10 @@ pub async fn serve(
     authenticators.extend(tokens.map(|tokens| Arc::new(tokens) as Arc<dyn Authenticator>));
     let (tls, pki) = (pki.tls()?, Arc::new(pki));
     identity::start(&mut control.loops, &control.objects, pki.clone(), serving.node_certificates);
+    let dialects = Dialects::new(pki.clone());
+    let shared = dialects.shared();
+    control.dialects = Some(dialects);
+    control.mount().await?;
     let server = Server::start(Options {
         listen: serving.listen,
         tls,
@@ -232,6 +256,7 @@ pub async fn serve(
         streams: Arc::new(hub.clone()),
         metrics,
         readiness,
+        dialects: shared,
         extra: hub.paths(),
         limits: Limits::default(),
     })

@@ -12,7 +12,7 @@ use gantry_plugin::family::discovery;
 use gantry_plugin::{Bundle, Engine, Loaded};
 
 use crate::trial::{self, Tried};
-use crate::{kinds, reviewers};
+use crate::{dialects, kinds, reviewers};
 
 /// What a bundle came to.
 #[derive(Default)]
@@ -51,6 +51,7 @@ impl Plugins {
                 }
             }
         }
+        dialects::check(&plugins.loaded)?;
         Ok(plugins)
     }
 

@@ -7,6 +7,7 @@ mod clean;
 mod cli;
 mod control;
 mod delivery;
+mod dialects;
 mod dns;
 mod files;
 mod here;

@@ -40,6 +40,9 @@ pub async fn run(plugin: &Loaded) -> Result<Tried, String> {
     if let Some(controller) = plugin.controller() {
         tried.take(controller.describe().await)?;
     }
+    if let Some(api) = plugin.api() {
+        tried.take(api.configure().await)?;
+    }
     if let Some(mut scheduler) = plugin.scheduler() {
         tried.take(scheduler.reset().await)?;
     }

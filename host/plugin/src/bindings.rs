@@ -50,6 +50,21 @@ pub mod admission {
     });
 }
 
+/// The world `api-plugin`, as far as it is ours; the rest is of `wasi:http`.
+pub mod api {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "api-plugin",
+        with: {
+            "gantry:plugin/types": crate::bindings::platform::gantry::plugin::types,
+            "gantry:plugin/log": crate::bindings::platform::gantry::plugin::log,
+            "gantry:plugin/config": crate::bindings::platform::gantry::plugin::config,
+            "gantry:plugin/objects": crate::bindings::platform::gantry::plugin::objects,
+        },
+        exports: { default: async },
+    });
+}
+
 /// The world `scheduler-plugin`.
 pub mod scheduler {
     wasmtime::component::bindgen!({

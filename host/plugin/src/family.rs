@@ -3,6 +3,7 @@
 //! `wit/*.wit`.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::Fault;
 
@@ -129,6 +130,15 @@ pub trait Admission: Send + Sync + 'static {
     async fn describe(&self) -> Call<Result<admission::Description, Error>>;
     /// Verdicts, one per request.
     async fn review(&self, requests: &[admission::Request]) -> Call<Vec<admission::Verdict>>;
+}
+
+/// `wit/api.wit` and `wasi:http/incoming-handler`. Calls may run at once: an implementation hands them to its instances.
+#[async_trait]
+pub trait Api: Send + Sync + 'static {
+    /// Whether it takes its configuration.
+    async fn configure(&self) -> Call<Result<(), Error>>;
+    /// Answers a request. Its body is whole, and so is the answer's.
+    async fn handle(&self, request: http::Request<Bytes>) -> Call<http::Response<Bytes>>;
 }
 
 /// `wit/scheduler.wit`. One caller; stateful. After a `Fault` the caller calls `reset`, then `sync`s everything again.

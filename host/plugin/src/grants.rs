@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::family::KindRef;
 use crate::http::{Endpoint, Endpoints};
+use crate::routes::Route;
 
 /// Verbs on the objects of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -44,6 +45,8 @@ pub struct Grants {
     pub tables: Vec<String>,
     /// Ports of the node that its plans may listen on: `443`, or `8000-8999`.
     pub ports: Vec<Ports>,
+    /// Requests that a dialect answers.
+    pub routes: Vec<Route>,
     /// WASI capabilities with an effect: `filesystem:NAME`, `sockets`.
     pub wasi: Vec<String>,
     /// Where it may send requests over HTTP: `https://example.com`, or with a port. In a manifest also `*`: what the
@@ -164,6 +167,12 @@ impl Effective {
         any(&self.asked.ports) && any(&self.given.ports)
     }
 
+    /// Requests that it answers.
+    pub fn routes(&self) -> Vec<Route> {
+        let given = |route: &&Route| self.given.routes.iter().any(|given| given.covers(route));
+        self.asked.routes.iter().filter(given).cloned().collect()
+    }
+
     /// WASI capabilities.
     pub fn wasi(&self) -> Vec<String> {
         both(&self.asked.wasi, &self.given.wasi).cloned().collect()
@@ -204,11 +213,17 @@ impl Effective {
         out
     }
 
-    /// The same, of what a plugin can do nothing at all without: families of plans, WASI capabilities, HTTP.
+    /// The same, of what a plugin can do nothing at all without: families of plans, WASI capabilities, HTTP, requests.
     pub fn lacking(&self) -> Vec<String> {
         let plans = missing("plan", &self.asked.plans, &self.given.plans);
         let wasi = missing("wasi", &self.asked.wasi, &self.given.wasi);
-        plans.chain(wasi).chain(self.unreachable()).collect()
+        plans.chain(wasi).chain(self.unreachable()).chain(self.unanswered()).collect()
+    }
+
+    fn unanswered(&self) -> impl Iterator<Item = String> + '_ {
+        let given = |route: &Route| self.given.routes.iter().any(|given| given.covers(route));
+        let missing = self.asked.routes.iter().filter(move |route| !given(route));
+        missing.map(|route| format!("asks for requests with {route}, which the bundle does not give"))
     }
 
     fn unreachable(&self) -> impl Iterator<Item = String> + '_ {

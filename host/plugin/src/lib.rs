@@ -13,11 +13,12 @@ mod http;
 mod instance;
 mod loaded;
 pub mod manifest;
+pub mod routes;
 
 pub use bundle::Bundle;
 pub use engine::{Cause, Engine, EngineError, EngineOptions, LoadError, PluginReport, Report, Summary};
 pub use family::{
-    Admission, Call, Controller, Discovery, LoadBalancer, Network, NetworkPolicy, Objects, Scheduler, Sink,
+    Admission, Api, Call, Controller, Discovery, LoadBalancer, Network, NetworkPolicy, Objects, Scheduler, Sink,
 };
 pub use fault::{Fault, Finding};
 pub use grants::{Effective, Grants};
@@ -25,3 +26,4 @@ pub use http::{Endpoint, Endpoints, Http, Sign};
 pub use instance::{FaultPolicy, Report as Health, State};
 pub use loaded::Loaded;
 pub use manifest::{CONTRACT, Family, Manifest};
+pub use routes::Route;

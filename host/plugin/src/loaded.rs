@@ -7,12 +7,12 @@ use tokio::sync::watch;
 use wasmtime::component::InstancePre;
 
 use crate::adapter::{
-    AdmissionPool, ControllerPool, DiscoveryInstance, LoadBalancerInstance, NetworkInstance, NetworkPolicyInstance,
-    SchedulerInstance, SinkInstance, worlds,
+    AdmissionPool, ApiPool, ApiWorld, ControllerPool, DiscoveryInstance, LoadBalancerInstance, NetworkInstance,
+    NetworkPolicyInstance, SchedulerInstance, SinkInstance, worlds,
 };
 use crate::bundle::Entry;
 use crate::engine::Ticker;
-use crate::family::{Admission, Controller, Discovery, LoadBalancer, Network, NetworkPolicy, Scheduler, Sink};
+use crate::family::{Admission, Api, Controller, Discovery, LoadBalancer, Network, NetworkPolicy, Scheduler, Sink};
 use crate::grants::Effective;
 use crate::host::{Host, Plugin};
 use crate::instance::{Recipe, Report, World};
@@ -28,12 +28,14 @@ pub struct Loaded {
     linked: Linked,
     controller: Option<Arc<dyn Controller>>,
     admission: Option<Arc<dyn Admission>>,
+    api: Option<Arc<dyn Api>>,
 }
 
 /// The exports of each family that the plugin has.
 #[derive(Default)]
 pub(crate) struct Linked {
     admission: Option<Arc<Recipe<worlds::Admission>>>,
+    api: Option<Arc<Recipe<ApiWorld>>>,
     controller: Option<Arc<Recipe<worlds::Controller>>>,
     discovery: Option<Arc<Recipe<worlds::Discovery>>>,
     scheduler: Option<Arc<Recipe<worlds::Scheduler>>>,
@@ -53,6 +55,7 @@ impl Linked {
     ) -> wasmtime::Result<()> {
         match family {
             Family::Admission => self.admission = Some(recipe(pre, plugin, ticker)?),
+            Family::Api => self.api = Some(recipe(pre, plugin, ticker)?),
             Family::Controller => self.controller = Some(recipe(pre, plugin, ticker)?),
             Family::Discovery => self.discovery = Some(recipe(pre, plugin, ticker)?),
             Family::Scheduler => self.scheduler = Some(recipe(pre, plugin, ticker)?),
@@ -68,6 +71,7 @@ impl Linked {
     pub(crate) fn probe(family: Family, pre: InstancePre<Host>) -> wasmtime::Result<()> {
         match family {
             Family::Admission => worlds::Admission::pre(pre).map(drop),
+            Family::Api => ApiWorld::pre(pre).map(drop),
             Family::Controller => worlds::Controller::pre(pre).map(drop),
             Family::Discovery => worlds::Discovery::pre(pre).map(drop),
             Family::Scheduler => worlds::Scheduler::pre(pre).map(drop),
@@ -105,7 +109,11 @@ impl Loaded {
             let pool: Arc<dyn Admission> = Arc::new(AdmissionPool::new(recipe, instances));
             pool
         });
-        Self { plugin, manifest, digest, file, entry, linked, controller, admission }
+        let api = linked.api.clone().map(|recipe| {
+            let pool: Arc<dyn Api> = Arc::new(ApiPool::new(recipe, instances));
+            pool
+        });
+        Self { plugin, manifest, digest, file, entry, linked, controller, admission, api }
     }
 
     /// The plugin's name.
@@ -160,6 +168,11 @@ impl Loaded {
     /// The plugin as a reviewer of writes. Everyone gets the same pool of instances.
     pub fn admission(&self) -> Option<Arc<dyn Admission>> {
         self.admission.clone()
+    }
+
+    /// The plugin as a dialect. Everyone gets the same pool of instances.
+    pub fn api(&self) -> Option<Arc<dyn Api>> {
+        self.api.clone()
     }
 
     /// The plugin as a placement policy. Each call gives another, with its own instance and tables.

@@ -56,6 +56,48 @@ pub mod admission {
     });
 }
 
+/// The world `api-plugin`. What exports it exports `wasi:http/incoming-handler` too.
+pub mod api {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "api-plugin",
+        with: {
+            "gantry:plugin/types@0.1.0": crate::types,
+            "gantry:plugin/log@0.1.0": crate::contract::platform::gantry::plugin::log,
+            "gantry:plugin/config@0.1.0": crate::contract::platform::gantry::plugin::config,
+            "gantry:plugin/objects@0.1.0": crate::contract::platform::gantry::plugin::objects,
+        },
+        additional_derives: [PartialEq, Eq, Hash],
+        pub_export_macro: true,
+        export_macro_name: "export_configure",
+        default_bindings_module: "gantry_sdk::contract::api",
+    });
+
+    #[cfg(target_arch = "wasm32")]
+    pub use crate::__export_dialect as export;
+    #[cfg(target_arch = "wasm32")]
+    pub use wasip2;
+
+    #[cfg(target_arch = "wasm32")]
+    #[macro_export]
+    #[doc(hidden)]
+    macro_rules! __export_dialect {
+        ($exported:ident with_types_in $($path:tt)+) => {
+            impl $crate::contract::api::wasip2::exports::http::incoming_handler::Guest for $exported {
+                fn handle(
+                    request: $crate::contract::api::wasip2::http::types::IncomingRequest,
+                    answer: $crate::contract::api::wasip2::http::types::ResponseOutparam,
+                ) {
+                    $crate::dialect::serve::<$exported>(request, answer);
+                }
+            }
+
+            $crate::contract::api::export_configure!($exported with_types_in $($path)+);
+            $crate::contract::api::wasip2::http::proxy::export!($exported with_types_in $crate::contract::api::wasip2);
+        };
+    }
+}
+
 /// The world `scheduler-plugin`.
 pub mod scheduler {
     wit_bindgen::generate!({

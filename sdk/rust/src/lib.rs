@@ -18,6 +18,7 @@ pub mod config;
 #[doc(hidden)]
 pub mod contract;
 pub mod controller;
+pub mod dialect;
 pub mod discovery;
 pub mod error;
 #[doc(hidden)]
@@ -42,6 +43,7 @@ mod wasi_http;
 pub use admission::Admission;
 pub use config::Config;
 pub use controller::Controller;
+pub use dialect::Dialect;
 pub use discovery::Discovery;
 pub use error::Result;
 #[doc(hidden)]

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! - `stage`: the component under test, one a thread, and the engine that runs it.
-//! - `admission`, `controller`, `discovery`, `load_balancer`, `scheduler`, `network`, `network_policy`, `sink`: a family's trait in front of the engine's.
+//! - `admission`, `controller`, `dialect`, `discovery`, `load_balancer`, `scheduler`, `network`, `network_policy`, `sink`: a family's trait in front of the engine's.
 //! - `http`: what a component asks over HTTP is answered by the thread's `testing::Host`.
 //! - `objects`: the engine's objects are those of the thread's `testing::Host`.
 //! - `words`: the types that all families share. Host and SDK each have their own for the same contract.
@@ -22,6 +22,7 @@
 
 mod admission;
 mod controller;
+mod dialect;
 mod discovery;
 mod http;
 mod load_balancer;
@@ -37,6 +38,7 @@ mod words;
 
 pub use admission::Admission;
 pub use controller::Controller;
+pub use dialect::Dialect;
 pub use discovery::Discovery;
 pub use load_balancer::LoadBalancer;
 pub use network::Network;

@@ -6,7 +6,7 @@ use gantry_sdk::testing::suite;
 use gantry_sdk::{Config, Value};
 
 use crate::{
-    Admission, Component, Controller, Discovery, LoadBalancer, Network, NetworkPolicy, Scheduler, Sink, Stage,
+    Admission, Component, Controller, Dialect, Discovery, LoadBalancer, Network, NetworkPolicy, Scheduler, Sink, Stage,
 };
 
 /// What suites are given beside the component.
@@ -25,6 +25,7 @@ pub fn run(component: Component, given: &Given) -> Result<Vec<Family>> {
     for family in &families {
         match family {
             Family::Admission => suite::admission::<Admission>(&config, &requests(&given.objects)),
+            Family::Api => suite::dialect::<Dialect>(&config, &[]),
             Family::Controller => suite::controller::<Controller>(&config, &given.objects),
             Family::Discovery => suite::discovery::<Discovery>(&config, &named_node(), &given.objects),
             Family::LoadBalancer => suite::load_balancer::<LoadBalancer>(&config, &balanced_node()),

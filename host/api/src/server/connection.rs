@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::auth::User;
 
 /// A pause after `accept` failed, chiefly for want of file descriptors.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 const HEADERS: usize = 64 << 10;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 250;
@@ -113,18 +113,22 @@ async fn serve(
 
 /// How a connection is spoken on. Chosen by what TLS has agreed on: to wait for the first bytes would have no end.
 #[derive(Clone)]
-struct Builders {
+pub(crate) struct Builders {
     http1: Arc<auto::Builder<TokioExecutor>>,
     http2: Arc<auto::Builder<TokioExecutor>>,
 }
 
 impl Builders {
-    fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self { http1: Arc::new(builder(limits).http1_only()), http2: Arc::new(builder(limits).http2_only()) }
     }
 
     fn of(&self, stream: &TlsStream<TcpStream>) -> &Arc<auto::Builder<TokioExecutor>> {
-        if stream.get_ref().1.alpn_protocol() == Some(b"h2") { &self.http2 } else { &self.http1 }
+        self.speaking(stream.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+
+    pub(crate) fn speaking(&self, h2: bool) -> &Arc<auto::Builder<TokioExecutor>> {
+        if h2 { &self.http2 } else { &self.http1 }
     }
 }
 

@@ -16,7 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Authorizer;
 use crate::app::App;
 use crate::auth::Authenticator;
+use crate::dialect::Mounts;
 use crate::streams::Streams;
+
+pub(crate) use connection::{ACCEPT_BACKOFF, Builders};
+pub(crate) use tls::acceptor;
 
 /// Text of `/metrics`, made anew at each call.
 pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -82,7 +86,9 @@ pub struct Options {
     pub metrics: Metrics,
     /// For `/readyz`.
     pub readiness: Readiness,
-    /// Paths besides those of the Kubernetes API (dialects). Handlers find the caller as an `Arc<User>` extension.
+    /// APIs of others on the same listener.
+    pub dialects: Mounts,
+    /// Paths besides those of the Kubernetes API. Handlers find the caller as an `Arc<User>` extension.
     pub extra: Paths,
     /// Bounds.
     pub limits: Limits,
@@ -126,6 +132,7 @@ impl Server {
             options.authorizers,
             options.metrics,
             options.readiness,
+            options.dialects,
             options.extra,
             options.limits,
             stop.clone(),
@@ -166,7 +173,7 @@ impl Handle {
     }
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     // Accepted sockets inherit it: a watcher whose machine vanished is noticed.

@@ -8,7 +8,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Error, Tls};
 
-pub(super) fn acceptor(tls: Tls) -> Result<TlsAcceptor, Error> {
+pub(crate) fn acceptor(tls: Tls) -> Result<TlsAcceptor, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     for authority in tls.client_authorities {

@@ -61,6 +61,15 @@ where
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(unsupported("compressed bodies are not supported: send the body without Content-Encoding".into()));
     }
+    read_raw(headers, body, limit, patience).await
+}
+
+/// The same, however it is encoded.
+pub(crate) async fn read_raw<B>(headers: &HeaderMap, body: B, limit: usize, patience: Duration) -> Result<Bytes, Status>
+where
+    B: http_body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
     if announced.is_some_and(|n| n > limit) {
         return Err(too_large(limit));

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod kinds;
+mod parrot;
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -30,6 +31,8 @@ use tokio_rustls::client::TlsStream;
 
 #[allow(unused_imports)] // As above.
 pub use kinds::{kind, lift, objects, stored};
+#[allow(unused_imports)] // As above.
+pub use parrot::{dialects, parrot};
 
 /// A control plane without loops or nodes.
 pub struct Cluster {
@@ -62,6 +65,7 @@ impl Cluster {
             streams: Arc::new(Echo),
             metrics: Arc::new(|| "gantry_up 1\n".to_owned()),
             readiness: Arc::new(Vec::new),
+            dialects: dialects(),
             extra: Router::new().route("/dialect", get(|| async { "spoken" })).route("/panic", get(broken)),
             limits,
         };

@@ -126,6 +126,7 @@ async fn serve(pki: &Pki, hub: &Hub, listen: &str) -> Handle {
         streams: Arc::new(hub.clone()),
         metrics: Arc::new(String::new),
         readiness: Arc::new(Vec::new),
+        dialects: Default::default(),
         extra: hub.paths(),
         limits: Limits { drain: Duration::from_millis(500), ..Limits::default() },
     };

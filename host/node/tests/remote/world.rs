@@ -132,6 +132,7 @@ async fn serve(objects: &Objects, pki: &Pki, listen: SocketAddr) -> Handle {
         streams: Arc::new(NoStreams),
         metrics: Arc::new(String::new),
         readiness: Arc::new(Vec::new),
+        dialects: Default::default(),
         extra: Default::default(),
         limits: Limits { drain: Duration::from_millis(200), ..Limits::default() },
     };

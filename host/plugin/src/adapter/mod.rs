@@ -1,6 +1,7 @@
 //! The families' traits over instances of components.
 
 mod admission;
+mod api;
 mod controller;
 mod described;
 mod discovery;
@@ -13,6 +14,7 @@ mod sink;
 pub(crate) mod worlds;
 
 pub(crate) use admission::AdmissionPool;
+pub(crate) use api::{ApiPool, ApiWorld};
 pub(crate) use controller::ControllerPool;
 pub(crate) use discovery::DiscoveryInstance;
 pub(crate) use load_balancer::LoadBalancerInstance;

@@ -6,6 +6,7 @@ mod pin;
 mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -54,6 +55,8 @@ pub struct Entry {
     pub deadline_ms: Option<u64>,
     /// How many calls run at once, where the family allows it.
     pub instances: Option<u32>,
+    /// Where a dialect listens by itself, instead of beside the resource API.
+    pub listen: Option<Listen>,
     /// Given to the plugin as JSON.
     #[serde(default)]
     pub config: Map<String, Value>,
@@ -65,6 +68,17 @@ pub struct Entry {
     pub wasi: Wasi,
     /// How it makes requests over HTTP to the endpoints that it is granted.
     pub http: Option<Http>,
+}
+
+/// `listen = { address = "127.0.0.1:8080", tls = false }`. Dialects that name the same address share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// Port 0 takes a free one; the log says which.
+    pub address: SocketAddr,
+    /// With the certificate of the resource API. Plain HTTP is for loopback only.
+    #[serde(default = "yes")]
+    pub tls: bool,
 }
 
 /// `[plugin.wasi]`
@@ -228,6 +242,9 @@ fn check_entry(entry: &Entry) -> Result<(), String> {
     if entry.instances.is_some_and(|n| n == 0 || n > 16) {
         return Err("instances must be 1 to 16".to_owned());
     }
+    if let Some(listen) = entry.listen.filter(|listen| !listen.tls && !listen.address.ip().is_loopback()) {
+        return Err(format!("listen: {} is not loopback, so it needs TLS", listen.address));
+    }
     let http = match &entry.grants {
         Given::Asked(http) => http,
         Given::These(grants) => match grants.unknown_verb() {
@@ -281,6 +298,11 @@ mod tests {
             ("[plugin.grants]", "[plugin.http]\nconnections = 0\n[plugin.grants]", "http: connections must be 1 to 64"),
             ("[plugin.grants]", "[plugin.http]\nca = \"x\"\n[plugin.grants]", "unknown field `ca`"),
             ("required = false", "instances = 99", "plugin two: instances must be 1 to 16"),
+            (
+                "required = false",
+                "listen = { address = \"0.0.0.0:80\", tls = false }",
+                "is not loopback, so it needs TLS",
+            ),
             ("name = \"kubernetes\"", "name = \"kubernetes\"\nplugins = 1", "line 2: unknown field `plugins`"),
         ];
         for (from, to, want) in table {

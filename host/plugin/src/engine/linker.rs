@@ -5,6 +5,8 @@ use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings as wasi;
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
+use wasmtime_wasi_http::p2::bindings::http;
+use wasmtime_wasi_http::{WasiHttp, WasiHttpView};
 
 use crate::bindings::platform::gantry::plugin as wit;
 use crate::grants::Effective;
@@ -17,16 +19,19 @@ pub(super) struct Reach {
     pub objects: bool,
     pub sockets: bool,
     pub http: bool,
+    /// The types of requests and answers, without a way to send any.
+    pub http_types: bool,
 }
 
 impl Reach {
     /// `objects` belongs to the worlds of controllers and admission; others get it with their first grant of a kind.
     pub(super) fn new(families: &std::collections::BTreeSet<Family>, grants: &Effective) -> Self {
         Self {
-            objects: families.iter().any(|f| matches!(f, Family::Controller | Family::Admission))
+            objects: families.iter().any(|f| matches!(f, Family::Controller | Family::Admission | Family::Api))
                 || grants.any_object(),
             sockets: grants.wasi().iter().any(|w| w == "sockets"),
             http: !grants.http().is_empty(),
+            http_types: families.contains(&Family::Api),
         }
     }
 
@@ -47,7 +52,8 @@ impl Reach {
             ("wasi:sockets", _) => {
                 Some("the manifest must ask for the WASI capability sockets and the bundle grant it")
             }
-            ("wasi:http", "types" | "outgoing-handler") if self.http => None,
+            ("wasi:http", "types") if self.http || self.http_types => None,
+            ("wasi:http", "outgoing-handler") if self.http => None,
             ("wasi:http", "types" | "outgoing-handler") => {
                 Some("the manifest must ask for HTTP and the bundle list the endpoints (grants.http)")
             }
@@ -75,6 +81,9 @@ pub(super) fn linker(engine: &wasmtime::Engine, reach: Reach) -> wasmtime::Resul
     }
     if reach.http {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
+    } else if reach.http_types {
+        let options = wasmtime_wasi_http::p2::bindings::LinkOptions::default();
+        http::types::add_to_linker::<Host, WasiHttp>(l, &options.into(), Host::http)?;
     }
     Ok(linker)
 }
@@ -117,8 +126,8 @@ mod tests {
 
     #[test]
     fn refuses_by_name_and_says_why() {
-        let none = Reach { objects: false, sockets: false, http: false };
-        let all = Reach { objects: true, sockets: true, http: true };
+        let none = Reach { objects: false, sockets: false, http: false, http_types: false };
+        let all = Reach { objects: true, sockets: true, http: true, http_types: true };
         let table = [
             ("gantry:plugin/log@0.1.0", true, true),
             ("gantry:plugin/objects@0.1.0", false, true),
@@ -129,6 +138,7 @@ mod tests {
             ("wasi:sockets/tcp@0.2.6", false, true),
             ("wasi:http/outgoing-handler@0.2.6", false, true),
             ("wasi:http/incoming-handler@0.2.6", false, false),
+            ("wasi:http/types@0.2.12", false, true),
             ("do-it", false, false),
         ];
         for (import, without, with) in table {
@@ -141,7 +151,7 @@ mod tests {
     async fn links_without_a_clash() {
         let engine = wasmtime::Engine::default();
         for objects in [false, true] {
-            linker(&engine, Reach { objects, sockets: objects, http: objects }).unwrap();
+            linker(&engine, Reach { objects, sockets: objects, http: objects, http_types: true }).unwrap();
         }
     }
 }

@@ -12,8 +12,9 @@ use super::breaker::{Breaker, Closed, FaultPolicy};
 use crate::fault::{Fault, Finding};
 
 /// The calls that bring a new instance up.
-const SETUP: [&str; 7] = [
+const SETUP: [&str; 8] = [
     "admission.describe",
+    "api.configure",
     "controller.describe",
     "scheduler.configure",
     "scheduler.sync",

@@ -43,10 +43,16 @@ pub(super) fn check(anatomy: &Anatomy) -> Result<(), Error> {
     Ok(())
 }
 
+/// Who exports this is a dialect, with `gantry:plugin/api` or without.
+const HANDLER: &str = "wasi:http/incoming-handler@0.2.";
+
 /// The interfaces of the contract that the component exports: `controller`.
 pub(super) fn exported(anatomy: &Anatomy) -> Vec<String> {
-    let names = anatomy.exports.iter().filter_map(|name| name.strip_prefix(PACKAGE));
-    names.map(|rest| rest.split('@').next().unwrap_or(rest).to_owned()).collect()
+    let names = anatomy.exports.iter().filter_map(|name| match name.strip_prefix(PACKAGE) {
+        Some(rest) => Some(rest.split('@').next().unwrap_or(rest).to_owned()),
+        None => name.starts_with(HANDLER).then(|| "api".to_owned()),
+    });
+    names.collect()
 }
 
 #[cfg(test)]

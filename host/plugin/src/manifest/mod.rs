@@ -20,6 +20,8 @@ use crate::grants::Grants;
 pub enum Family {
     /// `wit/admission.wit`
     Admission,
+    /// `wit/api.wit`
+    Api,
     /// `wit/controller.wit`
     Controller,
     /// `wit/discovery.wit`
@@ -37,8 +39,9 @@ pub enum Family {
 }
 
 impl Family {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Admission,
+        Self::Api,
         Self::Controller,
         Self::Discovery,
         Self::Scheduler,
@@ -52,6 +55,7 @@ impl Family {
     pub fn name(self) -> &'static str {
         match self {
             Self::Admission => "admission",
+            Self::Api => "api",
             Self::Controller => "controller",
             Self::Discovery => "discovery",
             Self::Scheduler => "scheduler",

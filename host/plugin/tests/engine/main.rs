@@ -1,5 +1,6 @@
 //! The engine with real components. Fixtures are under `tests/fixtures/`; which test claims which:
 //! - `fixture-admission`: `admission`
+//! - `fixture-api`: `api`
 //! - `fixture-controller`: `controller`, `containment`
 //! - `fixture-controller` of contract 0.0.9, without its export, under another name: `loading`
 //! - `fixture-scheduler`: `scheduler`
@@ -11,6 +12,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod admission;
+mod api;
 mod containment;
 mod controller;
 mod http;

@@ -10,8 +10,15 @@ use gantry_plugin::family::objects::{Event, Query, Write, Written};
 use gantry_plugin::family::{Error, KindRef, ObjectRef};
 use gantry_plugin::{Bundle, Engine, EngineOptions, FaultPolicy, LoadError, Loaded, Objects};
 
-pub const FIXTURES: [&str; 6] =
-    ["fixture-admission", "fixture-controller", "fixture-http", "fixture-scheduler", "fixture-node", "fixture-sockets"];
+pub const FIXTURES: [&str; 7] = [
+    "fixture-admission",
+    "fixture-api",
+    "fixture-controller",
+    "fixture-http",
+    "fixture-scheduler",
+    "fixture-node",
+    "fixture-sockets",
+];
 
 /// The bytes of a fixture, built if its sources are newer.
 pub fn component(name: &str) -> Vec<u8> {

@@ -4,6 +4,7 @@
 
 mod admission;
 mod controller;
+mod dialect;
 mod discovery;
 mod load_balancer;
 mod network;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 pub use admission::admission;
 pub use controller::controller;
+pub use dialect::dialect;
 pub use discovery::discovery;
 pub use load_balancer::load_balancer;
 pub use network::{network, node};
