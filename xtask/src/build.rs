@@ -12,6 +12,8 @@ use crate::{image, packages, paths};
 
 /// The stock plugins' packages.
 const PLUGINS: &[&str] = &[
+    "api-ecs",
+    "controller-ecs",
     "controller-services",
     "controller-workloads",
     "discovery-kubernetes",

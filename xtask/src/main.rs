@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod depend;
+mod facts;
 mod first;
 mod fleet;
 mod image;
@@ -46,6 +47,8 @@ enum Chore {
     Contract(verify::Contract),
     /// Measure the release build on this machine and write `BENCHMARKS.md`; all of it, or the parts named.
     Bench(bench::Bench),
+    /// Write anew what `api-ecs` knows of the shape of requests, from a model of botocore.
+    Facts(facts::Facts),
     /// Formatting, lints, the direction of dependencies, and documentation.
     Check,
 }
@@ -58,6 +61,7 @@ fn main() -> Result<()> {
         Chore::Build(build) => build.run(),
         Chore::Test(test) => test.run(),
         Chore::Contract(contract) => contract.run(),
+        Chore::Facts(facts) => facts.run(),
         Chore::Bench(bench) => bench.run(),
         Chore::Check => verify::check(),
     }

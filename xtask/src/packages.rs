@@ -31,9 +31,13 @@ pub const RUN: &[Need] = &[
     need("kubectl", "kubernetes-client"),
 ];
 
-/// To test: a registry to pull from, a shell for images, a client without opinions.
-pub const TEST: &[Need] =
-    &[need("docker-registry", "docker-registry"), need("busybox", "busybox-static"), need("curl", "curl")];
+/// To test: a registry to pull from, a shell for images, clients.
+pub const TEST: &[Need] = &[
+    need("docker-registry", "docker-registry"),
+    need("busybox", "busybox-static"),
+    need("curl", "curl"),
+    need("aws", "awscli"),
+];
 
 /// Installs what is missing, and says what.
 pub fn install(needs: &[&[Need]]) -> Result<()> {

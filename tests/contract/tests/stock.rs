@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use api_ecs::dialect::Ecs as EcsApi;
+use controller_ecs::controller::Ecs;
 use controller_services::admission::Review as ServiceReview;
 use controller_services::controller::Services;
 use controller_workloads::admission::Review;
@@ -27,6 +29,8 @@ use sink_file::Files;
 
 /// Components that a test below runs. A stock plugin that is missing here fails `every_stock_plugin_is_here`.
 const STOCK: &[&str] = &[
+    "api-ecs",
+    "controller-ecs",
     "controller-services",
     "controller-workloads",
     "discovery-kubernetes",
@@ -56,6 +60,33 @@ fn component(name: &str) -> Component {
 
 fn given(objects: Vec<Value>) -> Given {
     Given { config: json!({}), objects }
+}
+
+/// A task, and what it is made from.
+fn task() -> Vec<Value> {
+    vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ecs"}}),
+        json!({
+            "apiVersion": "ecs.gantry.dev/v1", "kind": "TaskDefinition", "metadata": {"name": "web.r1", "namespace": "ecs"},
+            "spec": {"family": "web", "revision": 1, "containerDefinitions": [{"name": "web", "image": "web:v1", "memory": 64}]},
+        }),
+        json!({
+            "apiVersion": "ecs.gantry.dev/v1", "kind": "Task", "metadata": {"name": "0123456789abcdef", "namespace": "ecs"},
+            "spec": {"cluster": "default", "taskDefinition": "web.r1", "desiredStatus": "RUNNING"},
+        }),
+    ]
+}
+
+#[test]
+fn ecs_natively() {
+    suite::controller::<Ecs>(&Config::from(json!({})), &task());
+    suite::dialect::<EcsApi>(&Config::from(json!({})), &[]);
+}
+
+#[test]
+fn ecs_as_components() {
+    run(component("controller-ecs"), &given(task())).unwrap();
+    run(component("api-ecs"), &given(Vec::new())).unwrap();
 }
 
 /// A Deployment, defaults filled in as the host does it, in a namespace.

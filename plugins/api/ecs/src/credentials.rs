@@ -1,0 +1,31 @@
+//! Access keys. They are read with each request, so that a key that was taken away opens nothing any more.
+
+use std::collections::BTreeMap;
+
+use gantry_sdk::objects;
+use gantry_sdk::{KindRef, ObjectRef, Result};
+use serde::Deserialize;
+
+use crate::options::Options;
+
+/// A Secret as far as it matters. Its data is base64 and stays so until one of it is wanted.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Secret {
+    data: BTreeMap<String, String>,
+}
+
+/// The secret key of an access key; none when there is no such key, or no such Secret.
+pub fn secret_key(options: &Options, id: &str) -> Result<Option<String>> {
+    let (namespace, name) = options.credentials.split_once('/').unwrap_or_default();
+    let kind = KindRef::new("", "Secret");
+    let target = ObjectRef { kind, namespace: namespace.to_owned(), name: name.to_owned() };
+    let secret: Secret = objects::get(&target)?.unwrap_or_default();
+    let key = secret.data.get(id).and_then(|text| decode(text)).and_then(|bytes| String::from_utf8(bytes).ok());
+    Ok(key.map(|key| key.trim_end().to_owned()).filter(|key| !key.is_empty()))
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.decode(text).ok()
+}

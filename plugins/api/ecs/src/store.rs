@@ -1,0 +1,76 @@
+//! Objects of this dialect's namespace.
+
+use gantry_sdk::api::Resource;
+use gantry_sdk::objects::{self, Query, Write};
+use gantry_sdk::{KindRef, ObjectRef, json};
+use serde::de::DeserializeOwned;
+
+use crate::fault::{Fault, Result};
+use crate::names::object_name;
+use crate::object::Cluster;
+use crate::operations::Context;
+
+impl Context<'_> {
+    /// One object.
+    pub fn get<T: Resource>(&self, name: &str) -> Result<Option<T>> {
+        Ok(objects::get(&ObjectRef::of::<T>(&self.options.namespace, name))?)
+    }
+
+    /// Columns of all objects of a kind that have these labels.
+    pub fn rows<T: Resource, Row: DeserializeOwned>(
+        &self,
+        labels: &str,
+        fields: impl IntoIterator<Item = &'static str>,
+    ) -> Result<Vec<Row>> {
+        let query = Query::of::<T>().namespace(&self.options.namespace).labels(labels);
+        Ok(objects::rows(&query, fields)?)
+    }
+
+    /// Makes an object; the namespace too, if this is the first. `false`: there is one of that name.
+    pub fn create<T: Resource>(&self, object: &T) -> Result<bool> {
+        let write = Write::create(object)?;
+        let answer = match objects::apply_one(write.clone()) {
+            Err(error) if error.is_not_found() => {
+                let namespace =
+                    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.options.namespace}});
+                match objects::apply_one(Write::create_json(&namespace)) {
+                    Err(error) if !error.is_already_exists() => return Err(error.into()),
+                    _ => objects::apply_one(write),
+                }
+            }
+            answer => answer,
+        };
+        match answer {
+            Err(error) if error.is_already_exists() => Ok(false),
+            answer => Ok(answer.map(|_| true)?),
+        }
+    }
+
+    /// Changes an object's spec by a merge patch.
+    pub fn patch<T: Resource>(&self, object: &T, spec: &gantry_sdk::Value) -> Result<()> {
+        let write = Write::patch(object.reference(), &json!({"spec": spec})).if_uid(object.uid());
+        Ok(objects::apply_one(write).map(drop)?)
+    }
+
+    /// A cluster that must be there, given by its name, its ARN, or not at all.
+    pub fn cluster(&self, given: Option<&str>) -> Result<(String, Cluster)> {
+        let name = self.options.cluster_name(given)?;
+        match self.get::<Cluster>(&object_name(&name))? {
+            Some(cluster) => Ok((name, cluster)),
+            None => Err(Fault::new("ClusterNotFoundException", "Cluster not found.")),
+        }
+    }
+
+    /// Takes an object away.
+    pub fn delete<T: Resource>(&self, object: &T) -> Result<()> {
+        match objects::apply_one(Write::delete(object.reference()).if_uid(object.uid())) {
+            Err(error) if error.is_not_found() => Ok(()),
+            answer => Ok(answer.map(drop)?),
+        }
+    }
+
+    /// Columns of all nodes.
+    pub fn nodes<Row: DeserializeOwned>(&self, fields: impl IntoIterator<Item = &'static str>) -> Result<Vec<Row>> {
+        Ok(objects::rows(&Query::kind(KindRef::new("", "Node")), fields)?)
+    }
+}
