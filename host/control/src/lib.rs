@@ -12,6 +12,7 @@ pub mod namespaces;
 pub mod nodes;
 pub mod objects;
 pub mod plugins;
+mod project;
 pub mod queue;
 pub mod ranges;
 pub mod reconcile;

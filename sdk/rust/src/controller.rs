@@ -44,22 +44,34 @@ impl Outcome {
 impl Watch {
     /// A change of a `T` wakes that `T`.
     pub fn itself<T: Resource>() -> Self {
-        Watch { kind: KindRef::of::<T>(), mapping: Mapping::Itself, target: KindRef::of::<T>() }
+        Watch { kind: KindRef::of::<T>(), mapping: Mapping::Itself, target: KindRef::of::<T>(), fields: Vec::new() }
     }
 
     /// A change of a `T` wakes its controller, if that is an `Owner`.
     pub fn owned<T: Resource, Owner: Resource>() -> Self {
-        Watch { kind: KindRef::of::<T>(), mapping: Mapping::Owner, target: KindRef::of::<Owner>() }
+        Watch { kind: KindRef::of::<T>(), mapping: Mapping::Owner, target: KindRef::of::<Owner>(), fields: Vec::new() }
     }
 
     /// A change of a `T` that has no controller is given to `map`, which answers with keys of `Target`.
     pub fn orphan<T: Resource, Target: Resource>() -> Self {
-        Watch { kind: KindRef::of::<T>(), mapping: Mapping::Orphan, target: KindRef::of::<Target>() }
+        Watch {
+            kind: KindRef::of::<T>(),
+            mapping: Mapping::Orphan,
+            target: KindRef::of::<Target>(),
+            fields: Vec::new(),
+        }
     }
 
     /// Every change of a `T` is given to `map`, which answers with keys of `Target`.
     pub fn mapped<T: Resource, Target: Resource>() -> Self {
-        Watch { kind: KindRef::of::<T>(), mapping: Mapping::Map, target: KindRef::of::<Target>() }
+        Watch { kind: KindRef::of::<T>(), mapping: Mapping::Map, target: KindRef::of::<Target>(), fields: Vec::new() }
+    }
+
+    /// `map` reads only what these pointers lead to (`/metadata/labels`), and gets nothing else.
+    #[must_use]
+    pub fn reading<const N: usize>(mut self, fields: [&str; N]) -> Self {
+        self.fields = fields.map(str::to_owned).into();
+        self
     }
 }
 

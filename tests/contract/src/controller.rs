@@ -60,7 +60,7 @@ fn watch(given: host::Watch) -> Watch {
         host::Mapping::Orphan => Mapping::Orphan,
         host::Mapping::Map => Mapping::Map,
     };
-    Watch { kind: words::kind(given.kind), mapping, target: words::kind(given.target) }
+    Watch { kind: words::kind(given.kind), mapping, target: words::kind(given.target), fields: given.fields }
 }
 
 fn outcome(given: host::Outcome) -> Outcome {

@@ -2,7 +2,6 @@
 //! a call gets here.
 
 mod answer;
-mod project;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -173,7 +172,7 @@ impl gantry_plugin::Objects for PluginObjects {
 
     async fn list(&self, query: Query) -> Result<Vec<u8>, Error> {
         let found = self.select(&query)?;
-        project::array(&found, &query.fields).map_err(|pointer| {
+        crate::project::array(&found, &query.fields).map_err(|pointer| {
             answer::invalid(format!("{pointer:?} is no pointer: it must be empty or begin with a slash"))
         })
     }

@@ -1,5 +1,6 @@
 //! From changes of one watched kind to keys.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use gantry_store::{Event, Range};
 use super::{Key, Options, asks};
 use crate::backoff::Backoff;
 use crate::follow::{Follower, Seen};
+use crate::project::Pruned;
 use crate::queue::Queue;
 use crate::recorder::{self, Severity};
 
@@ -23,13 +25,28 @@ const MAP_BATCH: usize = 256;
 const MAP_ATTEMPTS: u32 = 5;
 
 pub(super) struct Feed {
-    pub options: Arc<Options>,
-    pub queue: Arc<Queue<Key>>,
-    pub kind: KindRef,
-    pub watches: Vec<Watch>,
+    options: Arc<Options>,
+    queue: Arc<Queue<Key>>,
+    kind: KindRef,
+    watches: Vec<Watch>,
+    pruned: Pruned,
+}
+
+/// What `map` is asked about: one of the records that look so to it.
+struct Question<'a> {
+    record: &'a Arc<Record>,
+    object: Vec<u8>,
 }
 
 impl Feed {
+    pub(super) fn new(options: Arc<Options>, queue: Arc<Queue<Key>>, kind: KindRef, watches: Vec<Watch>) -> Self {
+        let asking = || watches.iter().filter(|watch| asks(watch.mapping));
+        let all = asking().any(|watch| watch.fields.is_empty());
+        let fields: Vec<String> =
+            if all { Vec::new() } else { asking().flat_map(|watch| watch.fields.clone()).collect() };
+        Self { options, queue, kind, pruned: Pruned::to(&fields), watches }
+    }
+
     pub(super) async fn run(self) {
         let kind = self.await_kind().await;
         let mut follower = Follower::new(self.options.objects.store().clone(), kind.resource());
@@ -121,8 +138,12 @@ impl Feed {
             return;
         }
         let all = self.watches.iter().any(|watch| watch.mapping == Mapping::Map);
-        let asked: Vec<&Arc<Record>> = records.filter(|r| all || r.meta.controller().is_none()).collect();
-        for part in asked.chunks(MAP_BATCH) {
+        let asked = records.filter(|r| all || r.meta.controller().is_none());
+        // What looks the same concerns the same keys.
+        let mut seen = HashSet::new();
+        let questions = asked.map(|record| Question { record, object: self.pruned.json(record) });
+        let questions: Vec<Question> = questions.filter(|question| seen.insert(question.object.clone())).collect();
+        for part in questions.chunks(MAP_BATCH) {
             self.map(part).await;
         }
     }
@@ -130,33 +151,32 @@ impl Feed {
     /// Asks until there is an answer: a change that is forgotten is never seen again. A batch that the plugin can't stand
     /// is asked about one by one, and the object that it can't stand alone is given up after some time, for the sake
     /// of all others.
-    async fn map(&self, records: &[&Arc<Record>]) {
-        match self.once(records).await {
+    async fn map(&self, questions: &[Question<'_>]) {
+        match self.once(questions).await {
             Ok(()) => {}
-            Err(()) if records.len() > 1 => {
-                for record in records {
-                    self.one(record).await;
+            Err(()) if questions.len() > 1 => {
+                for question in questions {
+                    self.one(std::slice::from_ref(question)).await;
                 }
             }
-            Err(()) => self.one_again(records).await,
+            Err(()) => self.one_again(questions).await,
         }
     }
 
-    async fn one(&self, record: &Arc<Record>) {
-        let alone = [record];
-        if self.once(&alone).await.is_err() {
-            self.one_again(&alone).await;
+    async fn one(&self, alone: &[Question<'_>]) {
+        if self.once(alone).await.is_err() {
+            self.one_again(alone).await;
         }
     }
 
-    async fn one_again(&self, record: &[&Arc<Record>]) {
+    async fn one_again(&self, alone: &[Question<'_>]) {
         for failures in 1..MAP_ATTEMPTS {
             tokio::time::sleep(Backoff::LOOPS.after(failures)).await;
-            if self.once(record).await.is_ok() {
+            if self.once(alone).await.is_ok() {
                 return;
             }
         }
-        for record in record {
+        for Question { record, .. } in alone {
             tracing::error!(plugin = self.options.plugin, key = %record.key, "a controller can't say what an object concerns; it is left out");
             if let Some(kind) = self.options.objects.kinds().by_kind(&self.kind.group, &self.kind.kind) {
                 let about = recorder::about(&kind, record);
@@ -173,10 +193,10 @@ impl Feed {
     }
 
     /// One question. A plugin that is away is waited for; it says nothing about the objects.
-    async fn once(&self, records: &[&Arc<Record>]) -> Result<(), ()> {
+    async fn once(&self, questions: &[Question<'_>]) -> Result<(), ()> {
         let mut away = 0;
         loop {
-            let objects = records.iter().map(|record| record.json.to_vec()).collect();
+            let objects = questions.iter().map(|question| question.object.clone()).collect();
             match self.options.controller.map(self.kind.clone(), objects).await {
                 Ok(keys) => {
                     self.queue.push(keys.into_iter().flatten().map(Key::of));

@@ -104,7 +104,7 @@ impl Loop {
         let description = self.describe().await;
         let mut tasks = JoinSet::new();
         for (kind, watches) in by_kind(description) {
-            let feed = feed::Feed { options: self.options.clone(), queue: self.queue.clone(), kind, watches };
+            let feed = feed::Feed::new(self.options.clone(), self.queue.clone(), kind, watches);
             tasks.spawn(feed.run());
         }
         let suspects = worker::Suspects::default();

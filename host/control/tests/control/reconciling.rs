@@ -21,6 +21,8 @@ struct Book {
     running: HashSet<String>,
     /// A batch with one of these traps.
     poison: HashSet<String>,
+    /// What `map` was asked about.
+    asked: Vec<Value>,
     /// An object of one of these names can't be mapped.
     unmappable: HashSet<String>,
     /// The next outcomes of a key.
@@ -44,7 +46,7 @@ fn thing() -> KindRef {
 }
 
 fn watch(kind: KindRef, mapping: Mapping) -> Watch {
-    Watch { kind, mapping, target: thing() }
+    Watch { kind, mapping, target: thing(), fields: Vec::new() }
 }
 
 fn fault(finding: Finding) -> Fault {
@@ -63,8 +65,9 @@ impl Controller for Fake {
 
     async fn map(&self, _: KindRef, objects: Vec<Vec<u8>>) -> Call<Vec<Vec<ObjectRef>>> {
         let objects: Vec<Value> = objects.iter().map(|json| serde_json::from_slice(json).unwrap()).collect();
-        let book = self.book.lock().unwrap();
-        if objects.iter().any(|o| book.unmappable.contains(o["metadata"]["name"].as_str().unwrap())) {
+        let mut book = self.book.lock().unwrap();
+        book.asked.extend(objects.clone());
+        if objects.iter().any(|o| book.unmappable.contains(o["metadata"]["name"].as_str().unwrap_or_default())) {
             return Err(trap());
         }
         // An object concerns the thing that its label names.
@@ -197,6 +200,30 @@ async fn orphans_and_mapped_objects_wake_what_the_plugin_says_before_and_after_a
     run.world.create("secrets", "a", labelled("t", "four")).await;
     run.passed("four", 1).await;
     assert_eq!(run.passes("three"), 0, "it has an owner");
+}
+
+#[tokio::test]
+async fn what_looks_the_same_is_asked_about_once() {
+    let world = World::new().await;
+    for n in 0..20 {
+        let labels = json!({"metadata": {"name": format!("c{n}"), "labels": {"thing": "one"}}});
+        world.create("configmaps", "a", labels).await;
+    }
+    let mut watch = watch(kind("", "ConfigMap"), Mapping::Map);
+    watch.fields = vec!["/metadata/labels".into()];
+    let run = Running::start(world, vec![watch]);
+    run.passed("one", 1).await;
+    let seen = json!({"metadata": {"labels": {"thing": "one"}}});
+    assert_eq!(run.book.lock().unwrap().asked, std::slice::from_ref(&seen));
+    // It looks as it did before the change.
+    run.world.merge("configmaps", "a", "c3", json!({"data": {"x": "1"}})).await;
+    run.passed("one", 2).await;
+    assert_eq!(run.book.lock().unwrap().asked, [seen.clone(), seen.clone()]);
+    run.world.merge("configmaps", "a", "c3", json!({"metadata": {"labels": {"thing": "two"}}})).await;
+    run.passed("two", 1).await;
+    run.passed("one", 3).await;
+    let other = json!({"metadata": {"labels": {"thing": "two"}}});
+    assert_eq!(run.book.lock().unwrap().asked, [seen.clone(), seen.clone(), seen, other]);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ impl Describe for World {
     }
 
     fn check(description: &Description, grants: &Effective) -> Result<(), Error> {
-        ungranted(description, grants).map_or(Ok(()), Err)
+        ungranted(description, grants).or_else(|| unreadable(description)).map_or(Ok(()), Err)
     }
 
     fn same(a: &Description, b: &Description) -> bool {
@@ -77,11 +77,21 @@ fn ungranted(description: &Description, grants: &Effective) -> Option<Error> {
     Some(Error { code: ErrorCode::Forbidden, message, retry: RetryHint::Never })
 }
 
+fn unreadable(description: &Description) -> Option<Error> {
+    let wrong = |field: &&String| !field.starts_with('/');
+    let (watch, field) =
+        description.watches.iter().find_map(|watch| Some((watch, watch.fields.iter().find(wrong)?)))?;
+    let message = format!(
+        "reads {field:?} of {}, which is no JSON pointer: it must begin with a slash",
+        grants::text(&watch.kind)
+    );
+    Some(Error { code: ErrorCode::Invalid, message, retry: RetryHint::Never })
+}
+
 fn same(a: &Description, b: &Description) -> bool {
     let kinds = |x: &KindRef, y: &KindRef| x.group == y.group && x.kind == y.kind;
     a.watches.len() == b.watches.len()
-        && a.watches
-            .iter()
-            .zip(&b.watches)
-            .all(|(x, y)| kinds(&x.kind, &y.kind) && kinds(&x.target, &y.target) && x.mapping == y.mapping)
+        && a.watches.iter().zip(&b.watches).all(|(x, y)| {
+            kinds(&x.kind, &y.kind) && kinds(&x.target, &y.target) && x.mapping == y.mapping && x.fields == y.fields
+        })
 }

@@ -28,14 +28,14 @@ impl Controller for Services {
     fn watches(&self) -> Vec<Watch> {
         vec![
             Watch::itself::<Service>(),
-            Watch::mapped::<Pod, Service>(),
-            Watch::mapped::<EndpointSlice, Service>(),
-            Watch::mapped::<Endpoints, Service>(),
+            Watch::mapped::<Pod, Service>().reading(["/metadata/namespace", "/metadata/labels"]),
+            Watch::mapped::<EndpointSlice, Service>().reading(["/metadata/namespace", "/metadata/labels"]),
+            Watch::mapped::<Endpoints, Service>().reading(["/metadata/namespace", "/metadata/name"]),
             Watch::owned::<Frontend, Service>(),
             // A claim whose Service is gone, or never came to name it, is let go of by a pass over that Service.
-            Watch::mapped::<IpAddress, Service>(),
-            Watch::mapped::<NodePort, Service>(),
-            Watch::mapped::<kubernetes::Namespace, Service>(),
+            Watch::mapped::<IpAddress, Service>().reading(["/spec/parentRef"]),
+            Watch::mapped::<NodePort, Service>().reading(["/spec/parentRef"]),
+            Watch::mapped::<kubernetes::Namespace, Service>().reading(["/metadata/name"]),
         ]
     }
 

@@ -9,6 +9,9 @@ use serde::Deserialize;
 use crate::deployment::{self, Deployment};
 use crate::replicaset::{self, ReplicaSet};
 
+/// What says who may adopt an object.
+const ADOPTION: [&str; 3] = ["/metadata/namespace", "/metadata/labels", "/metadata/deletionTimestamp"];
+
 /// Deployments and ReplicaSets.
 #[derive(Default)]
 pub struct Workloads;
@@ -19,10 +22,10 @@ impl Controller for Workloads {
         vec![
             Watch::itself::<Deployment>(),
             Watch::owned::<ReplicaSet, Deployment>(),
-            Watch::orphan::<ReplicaSet, Deployment>(),
+            Watch::orphan::<ReplicaSet, Deployment>().reading(ADOPTION),
             Watch::itself::<ReplicaSet>(),
             Watch::owned::<Pod, ReplicaSet>(),
-            Watch::orphan::<Pod, ReplicaSet>(),
+            Watch::orphan::<Pod, ReplicaSet>().reading(ADOPTION),
         ]
     }
 

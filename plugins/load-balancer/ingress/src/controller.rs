@@ -26,11 +26,11 @@ impl Controller for Ingresses {
         vec![
             Watch::itself::<Ingress>(),
             Watch::owned::<Frontend, Ingress>(),
-            Watch::mapped::<Service, Ingress>(),
-            Watch::mapped::<IngressClass, Ingress>(),
+            Watch::mapped::<Service, Ingress>().reading(["/metadata/namespace", "/metadata/name"]),
+            Watch::mapped::<IngressClass, Ingress>().reading(["/metadata/name"]),
             Watch::mapped::<Node, Ingress>(),
             Watch::itself::<IngressClass>(),
-            Watch::mapped::<Namespace, IngressClass>(),
+            Watch::mapped::<Namespace, IngressClass>().reading(["/metadata/name"]),
         ]
     }
 

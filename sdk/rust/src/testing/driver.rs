@@ -107,9 +107,24 @@ impl<C: Controller> Driver<C> {
         }
     }
 
+    /// What `map` is shown of an object.
+    fn pruned(&self, object: &Value, watch: &Watch) -> Value {
+        let asks = |other: &&Watch| other.kind == watch.kind && matches!(other.mapping, Mapping::Orphan | Mapping::Map);
+        let asking = || self.watches.iter().filter(asks);
+        if asking().any(|watch| watch.fields.is_empty()) {
+            return object.clone();
+        }
+        let mut pruned = Value::Object(serde_json::Map::new());
+        for field in asking().flat_map(|watch| &watch.fields) {
+            let steps: Vec<&str> = field.split('/').skip(1).collect();
+            keep(&mut pruned, object, &steps);
+        }
+        pruned
+    }
+
     fn wake(&mut self, target: &ObjectRef, object: &Value) {
         let meta = meta(object);
-        for watch in self.watches.iter().filter(|watch| watch.kind == target.kind) {
+        for watch in self.watches.clone().iter().filter(|watch| watch.kind == target.kind) {
             match (watch.mapping, meta.controller()) {
                 (Mapping::Itself, _) => self.queue.extend([target.clone()]),
                 (Mapping::Owner, Some(owner)) => {
@@ -121,11 +136,28 @@ impl<C: Controller> Driver<C> {
                     }
                 }
                 (Mapping::Orphan, None) | (Mapping::Map, _) => {
-                    let keys = self.controller.map(&target.kind, object.to_string().as_bytes());
+                    let seen = self.pruned(object, watch);
+                    let keys = self.controller.map(&target.kind, seen.to_string().as_bytes());
                     self.queue.extend(keys.expect("the controller maps what the host shows it"));
                 }
                 (Mapping::Owner, None) | (Mapping::Orphan, Some(_)) => {}
             }
         }
+    }
+}
+
+/// Copies what the steps lead to, and the way there; below an array everything.
+fn keep(kept: &mut Value, object: &Value, steps: &[&str]) {
+    match (steps.split_first(), object) {
+        (Some((step, rest)), Value::Object(members)) => {
+            if !kept.is_object() {
+                *kept = Value::Object(serde_json::Map::new());
+            }
+            let name = step.replace("~1", "/").replace("~0", "~");
+            if let Some(member) = members.get(&name) {
+                keep(&mut kept[&name], member, rest);
+            }
+        }
+        (_, object) => *kept = object.clone(),
     }
 }

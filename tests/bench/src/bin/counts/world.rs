@@ -139,7 +139,9 @@ struct Counter(AtomicU32);
 impl Controller for Counter {
     async fn describe(&self) -> Call<Result<Description, Error>> {
         let kind = || KindRef { group: String::new(), kind: "ConfigMap".to_owned() };
-        Ok(Ok(Description { watches: vec![Watch { kind: kind(), mapping: Mapping::Itself, target: kind() }] }))
+        Ok(Ok(Description {
+            watches: vec![Watch { kind: kind(), mapping: Mapping::Itself, target: kind(), fields: Vec::new() }],
+        }))
     }
 
     async fn map(&self, _: KindRef, objects: Vec<Vec<u8>>) -> Call<Vec<Vec<ObjectRef>>> {

@@ -1,5 +1,5 @@
-//! Projections: the fields of many objects that a plugin asked for. Only the members on the way to those fields are
-//! parsed; the rest of each object is skipped.
+//! Projections: the fields of objects that a plugin asked for. Only the members on the way to those fields are parsed; the
+//! rest of each object is skipped.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 /// A JSON array of the records: whole objects, or with `fields` an array each with one value per pointer. An error is
 /// the pointer that is none.
-pub(super) fn array(records: &[Arc<Record>], fields: &[String]) -> Result<Vec<u8>, String> {
+pub(crate) fn array(records: &[Arc<Record>], fields: &[String]) -> Result<Vec<u8>, String> {
     let mut out = Vec::with_capacity(records.len() * if fields.is_empty() { 2048 } else { 64 });
     if let Some(wrong) = fields.iter().find(|f| !f.is_empty() && !f.starts_with('/')) {
         return Err(wrong.clone());
@@ -45,6 +45,24 @@ fn row(record: &Record, wanted: &Wanted, fields: &[String], out: &mut Vec<u8>) {
         let _ = serde_json::to_writer(&mut *out, value);
     }
     out.push(b']');
+}
+
+/// Objects without the members that nobody reads.
+pub(crate) struct Pruned(Option<Wanted>);
+
+impl Pruned {
+    /// With what these pointers lead to, and the way there; whole ones if there are none.
+    pub(crate) fn to(fields: &[String]) -> Self {
+        Self((!fields.is_empty()).then(|| Wanted::of(fields)))
+    }
+
+    /// JSON of what is left.
+    pub(crate) fn json(&self, record: &Record) -> Vec<u8> {
+        let Some(wanted) = &self.0 else { return record.json.to_vec() };
+        let mut parser = serde_json::Deserializer::from_slice(&record.json);
+        // Both have been read and written before.
+        serde_json::to_vec(&wanted.deserialize(&mut parser).unwrap_or_default()).unwrap_or_default()
+    }
 }
 
 /// A tree of the members that pointers pass through. A leaf, and everything below an array, is parsed whole.
@@ -149,6 +167,20 @@ mod tests {
             "status": {"conditions": [{"type": "Ready", "status": "True"}]},
         });
         Arc::new(Draft::new(Key::new(Resource::new("", "pods"), "d", "p"), object, &[]).commit(5))
+    }
+
+    #[test]
+    fn what_nobody_reads_is_left_out() {
+        let pruned = |fields: &[&str]| -> Value {
+            let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+            serde_json::from_slice(&Pruned::to(&fields).json(&pod())).unwrap()
+        };
+        assert_eq!(pruned(&["/metadata/name", "/none"]), json!({"metadata": {"name": "p"}}));
+        assert_eq!(
+            pruned(&["/spec/containers/0/name", "/kind"]),
+            json!({"kind": "Pod", "spec": {"containers": [{"name": "web"}]}})
+        );
+        assert_eq!(pruned(&[])["spec"]["nodeName"], "n");
     }
 
     #[test]
