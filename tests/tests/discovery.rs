@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use gantry_tests::case::{at, text};
 use gantry_tests::dns::{self, By, NODE, Said, World};
 use gantry_tests::manifests::{deployment, pod, with};
+use gantry_tests::stack::Options;
 use gantry_tests::{Case, Suite, netns, scenarios};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -19,7 +22,7 @@ fn discovery() -> Result<()> {
     let suite = Suite::start_with("discovery", |options| {
         let started = world.insert(World::start()?);
         options.args.extend(["--dns-upstream".into(), started.at().to_string().into()]);
-        Ok(())
+        with_cloudmap(options)
     })?;
     suite.run(scenarios![
         services_have_names,
@@ -28,7 +31,28 @@ fn discovery() -> Result<()> {
         names_outside_are_asked_outside,
         resolvers_are_set_up_by_policy,
         names_work_where_all_else_is_denied,
+        instances_have_names_of_other_schemes,
     ])
+}
+
+/// A second source of names.
+fn with_cloudmap(options: &mut Options) -> Result<()> {
+    let entry = r#"
+[[plugin]]
+name = "discovery-cloudmap"
+grants = "asked"
+[plugin.config]
+namespaces = [{ name = "corp.local" }]
+consul = {}
+"#;
+    let text = fs::read_to_string(&options.bundle)? + entry;
+    options.bundle = options.data.join("bundle.toml");
+    fs::write(&options.bundle, text)?;
+    let mut pin = Command::new(&options.gantry);
+    pin.args(["bundle", "pin"]).arg(&options.bundle).arg("--plugins").arg(&options.plugins);
+    let done = pin.output()?;
+    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    Ok(())
 }
 
 fn service(name: &str, spec: Value) -> Value {
@@ -279,4 +303,44 @@ fn names_leave_nothing() -> Result<()> {
     let links = netns::ip("-o link")?;
     ensure!(!links.contains("gtd0"), "{links}");
     Ok(())
+}
+
+fn instances_have_names_of_other_schemes(case: &Case) -> Result<()> {
+    client(case)?;
+    case.apply(&deployment("web", 2))?;
+    case.line("rollout status deployment/web --timeout=120s")?;
+    let ports = json!([{"name": "http", "port": 80, "targetPort": "http"}]);
+    case.apply(&service("web", json!({"selector": {"app": "web"}, "ports": ports})))?;
+    let pods = case.line("get pods -l app=web -o jsonpath={.items[*].status.podIP}")?;
+    let pods: Vec<String> = pods.split_whitespace().map(str::to_owned).collect();
+    // Nobody asked for these yet.
+    ensure!(said("shop.corp.local.", RecordType::A)?.code == ResponseCode::NXDomain);
+    let asked = [
+        "servicediscovery.gantry.dev/namespace=corp.local",
+        "servicediscovery.gantry.dev/service=shop",
+        "consul.hashicorp.com/service-sync=true",
+        "consul.hashicorp.com/service-name=shop",
+    ];
+    case.line(&format!("annotate service web {}", asked.join(" ")))?;
+    for name in ["shop.corp.local", "shop.service.consul", "shop.service.dc1.consul"] {
+        until(case, &format!("{name}."), RecordType::A, &pods)?;
+        ensure!(resolve(case, "client", name)? == pods.iter().cloned().collect(), "{name}");
+    }
+    let page = case.line("exec client -- /web get shop.corp.local:8080 /")?;
+    ensure!(page.contains("hello from web-"), "{page}");
+    // The ports of instances, whose names lead to them.
+    case.line("annotate service web servicediscovery.gantry.dev/records=SRV")?;
+    case.until("SRV records of each", || {
+        for name in ["shop.corp.local.", "_shop._tcp.service.consul."] {
+            let found = answers(name, RecordType::SRV)?;
+            ensure!(found.len() == 2 && found.iter().all(|found| found.starts_with("1 1 8080 ")), "{name}: {found:?}");
+            for target in found.iter().filter_map(|found| found.split(' ').next_back()) {
+                let led = answers(target, RecordType::A)?;
+                ensure!(led.len() == 1 && pods.contains(&led[0]), "{target}: {led:?}");
+            }
+        }
+        Ok(())
+    })?;
+    case.line("scale deployment web --replicas=0")?;
+    until(case, "shop.service.consul.", RecordType::A, &[])
 }

@@ -16,6 +16,7 @@ const PLUGINS: &[&str] = &[
     "controller-ecs",
     "controller-services",
     "controller-workloads",
+    "discovery-cloudmap",
     "discovery-kubernetes",
     "load-balancer-ingress",
     "load-balancer-nftables",

@@ -33,6 +33,7 @@ const STOCK: &[&str] = &[
     "controller-ecs",
     "controller-services",
     "controller-workloads",
+    "discovery-cloudmap",
     "discovery-kubernetes",
     "load-balancer-ingress",
     "load-balancer-nftables",
@@ -184,6 +185,21 @@ fn names_natively() {
 #[test]
 fn names_as_a_component() {
     run(component("discovery-kubernetes"), &given(named())).unwrap();
+}
+
+/// All that `discovery-cloudmap` can do.
+fn instances() -> Value {
+    json!({"namespaces": [{"name": "corp.local", "all": true}], "consul": {"all": true}})
+}
+
+#[test]
+fn instances_natively() {
+    suite::discovery::<discovery_cloudmap::Names>(&Config::from(instances()), &named_node(), &named());
+}
+
+#[test]
+fn instances_as_a_component() {
+    run(component("discovery-cloudmap"), &Given { config: instances(), objects: named() }).unwrap();
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! What an operator may set.
 
+use discovery_common::{names, seconds};
 use gantry_sdk::{Error, Result};
 use serde::Deserialize;
-
-use crate::names;
 
 /// The plugin's configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -29,14 +28,8 @@ impl Options {
     pub fn checked(self) -> Result<Self> {
         let zone = names::plain(&self.zone)
             .ok_or_else(|| Error::invalid(format!("zone {:?} is no domain name", self.zone)))?;
-        for (key, seconds) in [("ttl", self.ttl), ("negative-ttl", self.negative_ttl)] {
-            if seconds > MOST {
-                return Err(Error::invalid(format!("{key} of {seconds} s: at most {MOST}")));
-            }
-        }
+        seconds("ttl", self.ttl)?;
+        seconds("negative-ttl", self.negative_ttl)?;
         Ok(Options { zone, ..self })
     }
 }
-
-/// A day.
-const MOST: u32 = 86_400;

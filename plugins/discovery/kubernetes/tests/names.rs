@@ -1,23 +1,21 @@
 //! What Services are called: the examples of Kubernetes' schema 1.1.0, section by section, and what is in none.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here is a panic")]
 
-mod support;
-
+use discovery_common::testing::{World, endpoint, node, service, slice};
 use discovery_kubernetes::Names;
 use gantry_sdk::discovery::Discovery;
 use gantry_sdk::{Config, json};
-use support::{World, endpoint, node, service, slice};
 
 #[test]
 fn the_schema_has_a_version() {
-    let world = World::new(json!({}));
+    let world = World::<Names>::new(json!({}));
     assert_eq!(world.has("dns-version.cluster.local"), "TXT 1.1.0");
     assert_eq!(world.table.len(), 1);
 }
 
 #[test]
 fn a_service_has_its_address() {
-    let mut world = World::new(json!({}));
+    let mut world = World::<Names>::new(json!({}));
     let ports = json!([{"name": "https", "port": 443, "protocol": "TCP"}, {"name": "dns", "port": 53, "protocol": "UDP"}, {"port": 80}]);
     let web = service("web", json!({"type": "ClusterIP", "clusterIP": "10.3.0.100", "ports": ports}));
     world.set(&web);
@@ -35,7 +33,7 @@ fn a_service_has_its_address() {
 
 #[test]
 fn both_families_have_an_address() {
-    let mut world = World::new(json!({}));
+    let mut world = World::<Names>::new(json!({}));
     world.set(&service("web", json!({"clusterIP": "10.3.0.100", "clusterIPs": ["10.3.0.100", "2001:db8::1"]})));
     assert_eq!(world.has("web.shop.svc.cluster.local"), "10.3.0.100, 2001:db8::1");
     assert_eq!(world.has(&format!("1.{}8.b.d.0.1.0.0.2.ip6.arpa", "0.".repeat(23))), "PTR web.shop.svc.cluster.local");
@@ -43,7 +41,7 @@ fn both_families_have_an_address() {
 
 #[test]
 fn a_headless_service_is_its_endpoints() {
-    let mut world = World::new(json!({}));
+    let mut world = World::<Names>::new(json!({}));
     let spec = json!({"clusterIP": "None", "ports": [{"name": "http", "port": 80}]});
     world.set(&service("peers", spec.clone()));
     assert_eq!(world.has("peers.shop.svc.cluster.local"), "");
@@ -75,7 +73,7 @@ fn a_headless_service_is_its_endpoints() {
 
 #[test]
 fn an_address_of_two_services_has_two_names() {
-    let mut world = World::new(json!({}));
+    let mut world = World::<Names>::new(json!({}));
     for name in ["a", "b"] {
         world.set(&service(name, json!({"clusterIP": "None"})));
         world.set(&slice(&format!("{name}-1"), name, json!([endpoint("10.64.0.1", true, "p")])));
@@ -88,7 +86,7 @@ fn an_address_of_two_services_has_two_names() {
 
 #[test]
 fn an_external_name_is_an_alias() {
-    let mut world = World::new(json!({}));
+    let mut world = World::<Names>::new(json!({}));
     let mut out = service("out", json!({"type": "ExternalName", "externalName": "DB.example.com."}));
     world.set(&out);
     assert_eq!(world.has("out.shop.svc.cluster.local"), "CNAME db.example.com");
@@ -101,7 +99,7 @@ fn an_external_name_is_an_alias() {
 
 #[test]
 fn what_is_not_ready_to_have_names_has_none() {
-    let mut world = World::new(json!({}));
+    let mut world = World::<Names>::new(json!({}));
     world.set(&service("new", json!({"type": "ClusterIP", "ports": [{"name": "http", "port": 80}]})));
     world.set(&slice("stray", "nobody", json!([endpoint("10.64.0.1", true, "")])));
     world.set(&json!({"kind": "Service", "metadata": {"name": "odd", "namespace": "shop"}, "spec": {"ports": "none"}}));
@@ -112,7 +110,7 @@ fn what_is_not_ready_to_have_names_has_none() {
 
 #[test]
 fn a_change_concerns_its_own_names() {
-    let mut world = World::new(json!({}));
+    let mut world = World::<Names>::new(json!({}));
     for n in 0..50 {
         world.set(&service(&format!("s-{n}"), json!({"clusterIP": format!("10.3.0.{n}")})));
     }
@@ -126,7 +124,7 @@ fn a_change_concerns_its_own_names() {
 
 #[test]
 fn the_zone_may_be_another() {
-    let mut world = World::new(json!({"zone": "Example.Org.", "ttl": 30}));
+    let mut world = World::<Names>::new(json!({"zone": "Example.Org.", "ttl": 30}));
     world.set(&service("web", json!({"clusterIP": "10.3.0.1"})));
     assert_eq!(world.has("web.shop.svc.example.org"), "10.3.0.1");
     assert_eq!(world.has("1.0.3.10.in-addr.arpa"), "PTR web.shop.svc.example.org");

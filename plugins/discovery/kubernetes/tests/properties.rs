@@ -1,14 +1,13 @@
 //! Whatever happens, in whatever order and pieces: the table is the one of what is there in the end.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here is a panic")]
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use discovery_common::testing::{World, endpoint, gone, service, set, slice};
+use discovery_kubernetes::Names;
 use gantry_sdk::discovery::Delta;
 use gantry_sdk::{Value, json};
 use proptest::prelude::*;
-use support::{World, endpoint, gone, service, set, slice};
 
 fn services() -> impl Strategy<Value = Value> {
     let spec = prop_oneof![
@@ -42,7 +41,7 @@ fn steps() -> impl Strategy<Value = Vec<(Value, bool)>> {
 proptest! {
     #[test]
     fn any_history_ends_in_the_same_table(steps in steps(), batch in 1_usize..7, again in 0_usize..5) {
-        let mut world = World::new(json!({}));
+        let mut world = World::<Names>::new(json!({}));
         let mut there: BTreeMap<String, Value> = BTreeMap::new();
         for (number, batch) in steps.chunks(batch).enumerate() {
             for (object, is) in batch {
@@ -56,7 +55,7 @@ proptest! {
                 world.sync(true, there.values().map(set).collect());
             }
         }
-        let mut fresh = World::new(json!({}));
+        let mut fresh = World::<Names>::new(json!({}));
         fresh.sync(true, there.values().map(set).collect());
         prop_assert_eq!(&world.table, &fresh.table);
         prop_assert_eq!(world.sync(false, there.values().map(set).collect()), 0, "the same again is no change");

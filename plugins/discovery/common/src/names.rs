@@ -13,11 +13,18 @@ pub const REVERSE: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
 /// A name in lower case without its last dot; `None`: it is none.
 pub fn plain(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name).to_lowercase();
-    let fits = |label: &str| {
-        let sound = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-        !label.is_empty() && label.len() <= LONGEST_LABEL && label.bytes().all(sound)
-    };
     (name.len() <= LONGEST && name.split('.').all(fits)).then_some(name)
+}
+
+/// One part of a name, in lower case; `None`: it is none.
+pub fn label(text: &str) -> Option<String> {
+    let text = text.to_lowercase();
+    fits(&text).then_some(text)
+}
+
+fn fits(label: &str) -> bool {
+    let sound = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    !label.is_empty() && label.len() <= LONGEST_LABEL && label.bytes().all(sound)
 }
 
 /// `4.3.2.10.in-addr.arpa`
@@ -100,5 +107,7 @@ mod tests {
         for bad in ["", ".", "a..b", "a b.c", "-".repeat(64).as_str(), &"a.".repeat(130)] {
             assert_eq!(plain(bad), None, "{bad:?}");
         }
+        assert_eq!(label("Web").as_deref(), Some("web"));
+        assert_eq!(label("a.b"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Services and EndpointSlices, as far as names depend on them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use gantry_sdk::api::or_default;
 use serde::Deserialize;
@@ -9,6 +10,9 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Service {
+    /// `metadata`
+    #[serde(deserialize_with = "or_default")]
+    pub metadata: Metadata,
     /// `spec`
     #[serde(deserialize_with = "or_default")]
     pub spec: Spec,
@@ -72,14 +76,17 @@ pub struct Slice {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Metadata {
-    /// One of them names the Service.
+    /// One of them names the Service of a slice.
     #[serde(deserialize_with = "or_default")]
     pub labels: BTreeMap<String, String>,
+    /// Some say what a Service is called elsewhere.
+    #[serde(deserialize_with = "or_default")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// `endpoints[]`
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Endpoint {
     /// Of one family; one is meant, the others are alternatives.
     #[serde(deserialize_with = "or_default")]
@@ -90,6 +97,18 @@ pub struct Endpoint {
     /// The pod's name below the Service's.
     #[serde(deserialize_with = "or_default")]
     pub hostname: String,
+    /// The pod.
+    #[serde(deserialize_with = "or_default")]
+    pub target_ref: TargetRef,
+}
+
+/// `endpoints[].targetRef`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct TargetRef {
+    /// The pod's name.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
 }
 
 /// `endpoints[].conditions`
@@ -116,6 +135,22 @@ impl Service {
         self.spec.cluster_ip == "None"
     }
 
+    /// What an annotation says; empty if it is not there.
+    pub fn annotation(&self, key: &str) -> &str {
+        self.metadata.annotations.get(key).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Those of its endpoints that have names: the ready ones, unless it says otherwise. With the ports of their slice.
+    pub fn endpoints<'a>(
+        &self,
+        slices: impl Iterator<Item = &'a Slice>,
+    ) -> impl Iterator<Item = (&'a Endpoint, &'a [Port])> {
+        let publish = self.spec.publish_not_ready_addresses;
+        slices
+            .flat_map(|slice| slice.endpoints.iter().map(|endpoint| (endpoint, slice.ports.as_slice())))
+            .filter(move |(endpoint, _)| publish || endpoint.conditions.ready.unwrap_or(true))
+    }
+
     /// Only a name for something outside.
     pub fn is_external(&self) -> bool {
         self.spec.kind == "ExternalName"
@@ -126,6 +161,13 @@ impl Slice {
     /// The Service that it is about.
     pub fn service(&self) -> Option<&str> {
         self.metadata.labels.get("kubernetes.io/service-name").map(String::as_str)
+    }
+}
+
+impl Endpoint {
+    /// The one that is meant.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.addresses.first()?.parse().ok()
     }
 }
 

@@ -1,17 +1,16 @@
-//! A node's table, kept by what the plugin says.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "a failure here is a panic")]
+//! For tests: a node's table, kept by what a plugin says of objects that come and go.
+#![allow(clippy::expect_used, clippy::indexing_slicing, missing_docs, reason = "a failure here is a failed test")]
 
 use std::collections::BTreeMap;
 
-use discovery_kubernetes::Names;
 use gantry_sdk::discovery::{Change, Data, Delta, Discovery, Document, NodeInfo};
 use gantry_sdk::{Config, KindRef, ObjectRef, Value, json};
 
 /// By name its records, as text.
 pub type Table = BTreeMap<String, Vec<String>>;
 
-pub struct World {
-    plugin: Names,
+pub struct World<P> {
+    plugin: P,
     pub table: Table,
 }
 
@@ -20,9 +19,9 @@ pub fn node() -> NodeInfo {
     NodeInfo { name: "n1".to_owned(), addresses: texts("192.0.2.1"), cluster_ranges: texts("10.64.0.0/16") }
 }
 
-impl World {
+impl<P: Discovery> World<P> {
     pub fn new(config: Value) -> Self {
-        let mut plugin = Names::default();
+        let mut plugin = P::default();
         plugin.configure(Config::from(config), node()).expect("takes its configuration");
         let mut world = Self { plugin, table: Table::new() };
         world.sync(true, Vec::new());
