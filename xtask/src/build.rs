@@ -18,6 +18,7 @@ const PLUGINS: &[&str] = &[
     "controller-workloads",
     "discovery-cloudmap",
     "discovery-kubernetes",
+    "load-balancer-elb",
     "load-balancer-ingress",
     "load-balancer-nftables",
     "network-bridge",

@@ -19,6 +19,8 @@ pub struct Component {
     pub manifest: Manifest,
     bytes: Vec<u8>,
     directories: Vec<(String, PathBuf)>,
+    /// The endpoint that it may ask, and how; else the thread's `testing::Host` answers.
+    http: Option<(String, toml::Table)>,
 }
 
 impl Component {
@@ -28,13 +30,20 @@ impl Component {
         let bytes = std::fs::read(file).with_context(|| format!("can't read {}", file.display()))?;
         let manifest = Anatomy::read(&bytes).and_then(|anatomy| Manifest::of(&anatomy));
         let manifest = manifest.with_context(|| format!("{} is no plugin", file.display()))?;
-        Ok(Self { manifest, bytes, directories: Vec::new() })
+        Ok(Self { manifest, bytes, directories: Vec::new(), http: None })
     }
 
     /// Gives it a folder of this machine behind `/NAME`.
     #[must_use]
     pub fn directory(mut self, name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
         self.directories.push((name.into(), path.into()));
+        self
+    }
+
+    /// Lets it ask a server over HTTP, as the bundle's `[plugin.http]` says, instead of the thread's `testing::Host`.
+    #[must_use]
+    pub fn http(mut self, endpoint: impl Into<String>, settings: toml::Table) -> Self {
+        self.http = Some((endpoint.into(), settings));
         self
     }
 }
@@ -71,7 +80,10 @@ impl Stage {
         let folder = tempfile::tempdir()?;
         let engine = Engine::new(EngineOptions::new(folder.path().join("data")))?;
         std::fs::write(folder.path().join(format!("{}.wasm", component.manifest.name)), &component.bytes)?;
-        let endpoint = crate::http::serve(&runtime)?;
+        let endpoint = match &component.http {
+            Some((endpoint, _)) => endpoint.clone(),
+            None => crate::http::serve(&runtime)?,
+        };
         let stage = Stage { runtime, engine, component, endpoint, folder };
         CURRENT.with(|current| current.replace(Some(Rc::new(stage))));
         Ok(Curtain(()))
@@ -108,6 +120,9 @@ impl Stage {
         plugin.insert("name".to_owned(), self.component.manifest.name.clone().into());
         plugin.insert("digest".to_owned(), digest(&self.component.bytes).into());
         plugin.insert("grants".to_owned(), self.grants());
+        if let Some((_, settings)) = &self.component.http {
+            plugin.insert("http".to_owned(), settings.clone().into());
+        }
         plugin.insert("config".to_owned(), toml::Value::try_from(config).context("a configuration is TOML")?);
         if !directories.is_empty() {
             plugin.insert(

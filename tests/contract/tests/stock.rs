@@ -35,6 +35,8 @@ const STOCK: &[&str] = &[
     "controller-workloads",
     "discovery-cloudmap",
     "discovery-kubernetes",
+    // Tried with AWS's API, in the tests of its own crate.
+    "load-balancer-elb",
     "load-balancer-ingress",
     "load-balancer-nftables",
     "network-bridge",

@@ -1,0 +1,34 @@
+//! What a Frontend comes to in AWS. Pure: objects in, load balancer out.
+
+mod action;
+mod balancer;
+mod condition;
+mod groups;
+mod rules;
+mod targets;
+
+pub use action::Action;
+pub use balancer::{Balancer, Listener, balancer};
+pub use condition::Condition;
+pub use groups::{Group, Health};
+pub use rules::Rule;
+pub use targets::{Members, Target, selects};
+
+use gantry_sdk::Error;
+
+/// Why a Frontend comes to nothing: it asks for what AWS does not have.
+pub type Result<T> = std::result::Result<T, Unfit>;
+
+/// What can't be had, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit(pub String);
+
+impl From<Unfit> for Error {
+    fn from(Unfit(what): Unfit) -> Self {
+        Error::invalid(what)
+    }
+}
+
+fn unfit<T>(what: impl Into<String>) -> Result<T> {
+    Err(Unfit(what.into()))
+}
