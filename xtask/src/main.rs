@@ -9,6 +9,7 @@ mod fleet;
 mod image;
 mod packages;
 mod paths;
+mod python;
 mod quiet;
 mod shell;
 mod up;

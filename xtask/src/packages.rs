@@ -15,7 +15,7 @@ pub struct Need {
     package: &'static str,
 }
 
-const fn need(program: &'static str, package: &'static str) -> Need {
+pub const fn need(program: &'static str, package: &'static str) -> Need {
     Need { program, package }
 }
 
@@ -50,11 +50,15 @@ pub fn install(needs: &[&[Need]]) -> Result<()> {
     if !on_path("apt-get") {
         bail!("these packages are missing and there is no apt-get to install them: {}", missing.join(" "));
     }
-    let step = Step::new(format!("install {}", missing.join(" ")));
+    fetch(&missing)
+}
+
+/// Installs packages, whether they are there or not.
+pub fn fetch(packages: &[&str]) -> Result<()> {
+    let step = Step::new(format!("install {}", packages.join(" ")));
     // Neither containerd nor the registry may start as a service: each use here has its own.
     let quiet = Quiet::services(Path::new(quiet::POLICY))?;
-    apt(&["update"])
-        .and_then(|()| apt(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat()))?;
+    apt(&["update"]).and_then(|()| apt(&[&["install", "-y", "--no-install-recommends"], packages].concat()))?;
     drop(quiet);
     step.done("");
     Ok(())

@@ -10,7 +10,7 @@ use clap::Args;
 use gantry_tests::Stack;
 
 use crate::shell;
-use crate::{build, depend, packages, paths, up};
+use crate::{build, depend, packages, paths, python, up};
 
 #[derive(Args)]
 pub struct Test {
@@ -28,6 +28,7 @@ impl Test {
     pub fn run(&self) -> Result<()> {
         packages::install(&[packages::BUILD, packages::RUN, packages::TEST])?;
         packages::wasm_target()?;
+        let path = python::path()?;
         if self.quick {
             build::plugins()?;
         } else {
@@ -48,6 +49,7 @@ impl Test {
         }
         tests.args(&self.rest);
         tests
+            .env("PATH", path)
             .env("GANTRY_BIN", paths::gantry())
             .env("GANTRY_PLUGINS", paths::plugins())
             .env("GANTRY_BUNDLE", paths::pinned_bundle())
