@@ -8,7 +8,7 @@ use gantry_sdk::objects::{self, Query};
 use gantry_sdk::{Config, KindRef, ObjectRef, Result};
 use serde::Deserialize;
 
-use crate::endpoints::{SERVICE_NAME, Zones};
+use crate::endpoints::Zones;
 use crate::object::{EndpointSlice, Endpoints, Frontend, IpAddress, NodePort, ParentRef, Service, or_default};
 use crate::options::Options;
 use crate::{kubernetes, pass};
@@ -52,7 +52,9 @@ impl Controller for Services {
                 }
                 _ => Vec::new(),
             },
-            ("discovery.k8s.io", _) => meta.labels.get(SERVICE_NAME).map(|name| of(name)).unwrap_or_default(),
+            ("discovery.k8s.io", _) => {
+                meta.labels.get(EndpointSlice::SERVICE_NAME).map(|name| of(name)).unwrap_or_default()
+            }
             _ => match seen.spec.parent_ref {
                 ParentRef { group, resource, namespace, name } if group.is_empty() && resource == "services" => {
                     vec![ObjectRef::of::<Service>(namespace, name)]

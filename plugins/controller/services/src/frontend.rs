@@ -5,8 +5,7 @@ use gantry_sdk::objects::{self, Event, Write};
 use gantry_sdk::{Error, ObjectRef, Result, Value, json, merge};
 
 use crate::allocate::Allocation;
-use crate::endpoints::SERVICE_NAME;
-use crate::object::{Frontend, Service};
+use crate::object::{EndpointSlice, Frontend, Service};
 
 /// The virtual addresses of a cluster, on every node.
 const CLASS: &str = "cluster";
@@ -45,7 +44,7 @@ pub fn sync(service: &Service, allocation: &Allocation) -> Result<()> {
         (Some(found), None) => delete(&found),
         (None, Some(spec)) => {
             let mut metadata = ObjectMeta::named(service.namespace(), target.name);
-            metadata.labels.insert(SERVICE_NAME.to_owned(), service.name().to_owned());
+            metadata.labels.insert(EndpointSlice::SERVICE_NAME.to_owned(), service.name().to_owned());
             metadata.owner_references = vec![service.controller_reference()];
             objects::apply_one(Write::create(&Frontend { metadata, spec })?).map(drop)
         }
@@ -95,7 +94,7 @@ fn spec(service: &Service, allocation: &Allocation) -> Option<Value> {
         "addresses": [address],
         "externalAddresses": sorted(service.spec.external_ips.iter()),
         "ports": ports,
-        "backends": {"selector": {"matchLabels": {SERVICE_NAME: service.name()}}},
+        "backends": {"selector": {"matchLabels": {(EndpointSlice::SERVICE_NAME): service.name()}}},
         "sessionAffinity": affinity,
         "trafficPolicy": {
             "internal": policy(&service.spec.internal_traffic_policy),

@@ -7,8 +7,7 @@ use gantry_sdk::objects::{self, Write};
 use gantry_sdk::{Error, ObjectRef, Result, json};
 use serde::{Deserialize, Serialize};
 
-use crate::endpoints::SERVICE_NAME;
-use crate::object::{Conditions, Endpoint, EndpointSlice, Service, SlicePort, resource};
+use crate::object::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice, Service, resource};
 use crate::options::Options;
 
 /// Its namespace.
@@ -63,9 +62,10 @@ fn make(options: &Options, api: SocketAddrV4) -> Result<()> {
 
 fn slice(api: SocketAddrV4) -> EndpointSlice {
     let mut metadata = ObjectMeta::named(NAMESPACE, NAME);
-    metadata.labels.insert(SERVICE_NAME.to_owned(), NAME.to_owned());
-    let port = SlicePort { name: "https".into(), protocol: "TCP".into(), port: Some(api.port()), app_protocol: None };
-    let conditions = Conditions { ready: Some(true), ..Conditions::default() };
+    metadata.labels.insert(EndpointSlice::SERVICE_NAME.to_owned(), NAME.to_owned());
+    let port =
+        EndpointPort { name: "https".into(), protocol: "TCP".into(), port: Some(api.port()), app_protocol: None };
+    let conditions = EndpointConditions { ready: Some(true), ..EndpointConditions::default() };
     let endpoint = Endpoint { addresses: vec![api.ip().to_string()], conditions, ..Endpoint::default() };
     EndpointSlice { metadata, address_type: "IPv4".into(), ports: vec![port], endpoints: vec![endpoint] }
 }

@@ -1,7 +1,8 @@
 //! Records as AWS Cloud Map makes them of the instances of a service.
 
-use discovery_common::object::Service;
+use discovery_common::object::annotation;
 use discovery_common::{Record, Records, names};
+use gantry_sdk::api::Service;
 
 use crate::instance::Instance;
 use crate::options::{Namespace, may};
@@ -23,7 +24,7 @@ pub fn register(
     service: &Service,
     instances: &[Instance],
 ) {
-    let asked = names::plain(service.annotation(NAMESPACE));
+    let asked = names::plain(annotation(service, NAMESPACE));
     let wanted = match &asked {
         Some(asked) => *asked == namespace.name,
         None => namespace.all,
@@ -31,19 +32,19 @@ pub fn register(
     if !wanted || !may(&namespace.from, within) {
         return;
     }
-    let called = match service.annotation(SERVICE) {
+    let called = match annotation(service, SERVICE) {
         "" => name,
         called => called,
     };
     // What is no name has none: a Service's own always is one.
     let Some(name) = names::plain(&format!("{called}.{}", namespace.name)) else { return };
-    let srv = service.annotation(RECORDS).eq_ignore_ascii_case("srv");
+    let srv = annotation(service, RECORDS).eq_ignore_ascii_case("srv");
     for instance in instances {
         match instance {
             Instance::Elsewhere(outside) => records.add(name.as_str(), Record::Alias(outside.clone())),
             Instance::Here(here) if srv => {
                 let own = format!("{}.{name}", here.id);
-                if let Some(port) = here.port(service.annotation(PORT)) {
+                if let Some(port) = here.port(annotation(service, PORT)) {
                     records.add(name.as_str(), Record::Service(port, own.clone()));
                     records.add(own, Record::Address(here.address));
                 }

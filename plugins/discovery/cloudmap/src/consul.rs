@@ -4,8 +4,9 @@
 
 use std::net::IpAddr;
 
-use discovery_common::object::Service;
+use discovery_common::object::annotation;
 use discovery_common::{Record, Records, names};
+use gantry_sdk::api::Service;
 
 use crate::instance::{Here, Instance};
 use crate::options::{Consul, may};
@@ -27,19 +28,19 @@ pub fn register(
     service: &Service,
     instances: &[Instance],
 ) {
-    let wanted = match service.annotation(SYNC) {
+    let wanted = match annotation(service, SYNC) {
         "" => consul.all,
         sync => sync.eq_ignore_ascii_case("true"),
     };
     if !wanted || !may(&consul.from, within) {
         return;
     }
-    let called = match service.annotation(NAME) {
+    let called = match annotation(service, NAME) {
         "" => name,
         called => called,
     };
     let Some(service_name) = names::label(called) else { return };
-    let tags: Vec<String> = service.annotation(TAGS).split(',').filter_map(|tag| names::label(tag.trim())).collect();
+    let tags: Vec<String> = annotation(service, TAGS).split(',').filter_map(|tag| names::label(tag.trim())).collect();
     let found = found_at(consul, &service_name, &tags);
     for instance in instances {
         match instance {
@@ -48,7 +49,7 @@ pub fn register(
                     records.add(name.as_str(), Record::Alias(outside.clone()));
                 }
             }
-            Instance::Here(here) => one(records, consul, here, service.annotation(PORT), &found),
+            Instance::Here(here) => one(records, consul, here, annotation(service, PORT), &found),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The plugin: objects in, records out.
 
-use discovery_common::object::{Service, Slice};
 use discovery_common::{Id, Records, Scheme, Table, Weights, sources};
+use gantry_sdk::api::{EndpointSlice, Service};
 use gantry_sdk::discovery::{Change, Delta, Description, Discovery, NodeInfo, Zone};
 use gantry_sdk::{Config, Result};
 
@@ -42,7 +42,7 @@ impl Scheme for Options {
         &self,
         (within, name): &Id,
         service: &'a Service,
-        slices: impl Iterator<Item = &'a Slice>,
+        slices: impl Iterator<Item = &'a EndpointSlice>,
     ) -> Records {
         let instances = instance::of(service, slices);
         let id = (within.as_str(), name.as_str());

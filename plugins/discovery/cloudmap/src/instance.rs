@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use discovery_common::names;
-use discovery_common::object::{Endpoint, Port, Service, Slice};
+use discovery_common::{names, object};
+use gantry_sdk::api::{Endpoint, EndpointPort, EndpointSlice, Service};
 
 /// One that is ready, or all of an external Service.
 pub enum Instance<'a> {
@@ -20,26 +20,28 @@ pub struct Here<'a> {
     /// Where it listens.
     pub address: IpAddr,
     /// On which ports.
-    ports: &'a [Port],
+    ports: &'a [EndpointPort],
 }
 
 /// All of a Service.
-pub fn of<'a>(service: &'a Service, slices: impl Iterator<Item = &'a Slice>) -> Vec<Instance<'a>> {
-    if service.is_external() {
+pub fn of<'a>(service: &'a Service, slices: impl Iterator<Item = &'a EndpointSlice>) -> Vec<Instance<'a>> {
+    if service.is_name() {
         return names::plain(&service.spec.external_name).map(Instance::Elsewhere).into_iter().collect();
     }
-    let here = |(endpoint, ports): (&Endpoint, &'a [Port])| {
-        let address = endpoint.address()?;
-        let id = names::label(&endpoint.target_ref.name).unwrap_or_else(|| names::dashed(address));
+    let here = |(endpoint, ports): (&Endpoint, &'a [EndpointPort])| {
+        let address = object::address(endpoint)?;
+        let pod = endpoint.target_ref.as_ref().and_then(|pod| names::label(&pod.name));
+        let id = pod.unwrap_or_else(|| names::dashed(address));
         Some(Instance::Here(Here { id, address, ports }))
     };
-    service.endpoints(slices).filter_map(here).collect()
+    object::endpoints(service, slices).filter_map(here).collect()
 }
 
 impl Here<'_> {
     /// The port of this name or number; without either the first one.
     pub fn port(&self, wanted: &str) -> Option<u16> {
-        let fits = |port: &&Port| wanted.is_empty() || port.name == wanted || port.port.to_string() == wanted;
-        self.ports.iter().find(fits).map(|port| port.port).filter(|port| *port != 0)
+        let mut numbers = self.ports.iter().filter_map(|port| Some((port.name.as_str(), port.port?)));
+        let fits = |(name, number): &(&str, u16)| wanted.is_empty() || *name == wanted || number.to_string() == wanted;
+        numbers.find(fits).map(|(_, number)| number)
     }
 }

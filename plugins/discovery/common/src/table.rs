@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gantry_sdk::api::{EndpointSlice, Service};
 use gantry_sdk::discovery::{Change, Delta, Document, Source};
 use gantry_sdk::{KindRef, ObjectRef, serde_json, warn};
 use serde::de::DeserializeOwned;
 
-use crate::object::{Service, Slice};
 use crate::records::{Record, Records, Weights};
 
 /// Namespace and name.
@@ -19,7 +19,7 @@ pub trait Scheme {
 
     /// The records of one Service, together with the slices that list its endpoints. Those of a name that several Services
     /// have are put together.
-    fn records<'a>(&self, id: &Id, service: &'a Service, slices: impl Iterator<Item = &'a Slice>) -> Records;
+    fn records<'a>(&self, id: &Id, service: &'a Service, slices: impl Iterator<Item = &'a EndpointSlice>) -> Records;
 
     /// How long an answer may be remembered, in seconds.
     fn ttl(&self) -> u32;
@@ -29,7 +29,7 @@ pub trait Scheme {
 #[derive(Default)]
 pub struct Table {
     services: BTreeMap<Id, Service>,
-    slices: BTreeMap<Id, Slice>,
+    slices: BTreeMap<Id, EndpointSlice>,
     /// The slices of each Service, whether it is there or not.
     slices_of: BTreeMap<Id, BTreeSet<Id>>,
     /// What each Service has in the table.
@@ -84,7 +84,7 @@ impl Table {
         self.dirty.insert(id);
     }
 
-    fn slice(&mut self, id: Id, slice: Option<Slice>) {
+    fn slice(&mut self, id: Id, slice: Option<EndpointSlice>) {
         if let Some(old) = self.slices.remove(&id)
             && let Some(service) = of(&id, &old)
         {
@@ -144,6 +144,6 @@ fn read<T: DeserializeOwned>(of: &ObjectRef, json: &[u8]) -> Option<T> {
     read.inspect_err(|error| warn!("{of} can't be read, so it has no names: {error}")).ok()
 }
 
-fn of((namespace, _): &Id, slice: &Slice) -> Option<Id> {
+fn of((namespace, _): &Id, slice: &EndpointSlice) -> Option<Id> {
     Some((namespace.clone(), slice.service()?.to_owned()))
 }

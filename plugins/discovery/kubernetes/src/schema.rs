@@ -1,9 +1,7 @@
 //! What one Service means, together with the slices that list its endpoints.
 
-use std::net::IpAddr;
-
-use discovery_common::object::{Endpoint, Port, Service, Slice};
-use discovery_common::{Id, Record, Records, Scheme, Weights, names};
+use discovery_common::{Id, Record, Records, Scheme, Weights, names, object};
+use gantry_sdk::api::{Endpoint, EndpointPort, EndpointSlice, Service};
 
 use crate::options::Options;
 
@@ -14,16 +12,16 @@ impl Scheme for Options {
         &self,
         (namespace, name): &Id,
         service: &'a Service,
-        slices: impl Iterator<Item = &'a Slice>,
+        slices: impl Iterator<Item = &'a EndpointSlice>,
     ) -> Records {
         let name = format!("{name}.{namespace}.svc.{}", self.zone);
         let mut records = Records::default();
-        if service.is_external() {
+        if service.is_name() {
             if let Some(outside) = names::plain(&service.spec.external_name) {
                 records.add(name, Record::Alias(outside));
             }
         } else if service.is_headless() {
-            service.endpoints(slices).for_each(|(one, listed)| endpoint(&mut records, one, listed, &name));
+            object::endpoints(service, slices).for_each(|(one, listed)| endpoint(&mut records, one, listed, &name));
         } else {
             virtual_addresses(&mut records, service, &name);
         }
@@ -36,34 +34,35 @@ impl Scheme for Options {
 }
 
 fn virtual_addresses(records: &mut Records, service: &Service, name: &str) {
-    for address in service.addresses().filter_map(|text| text.parse::<IpAddr>().ok()) {
+    for address in object::addresses(service) {
         records.add(name, Record::Address(address));
         records.add(names::reverse(address), Record::Pointer(name.to_owned()));
     }
     if records.is_empty() {
         return;
     }
-    ports(records, &service.spec.ports, name, name);
+    let listed = service.spec.ports.iter().map(|port| (port.name.as_str(), port.protocol(), port.port));
+    ports(records, listed, name, name);
 }
 
 /// One of a headless Service. It always has a name of its own, for SRV and PTR to lead to.
-fn endpoint(records: &mut Records, endpoint: &Endpoint, listed: &[Port], name: &str) {
-    let Some(address) = endpoint.address() else { return };
-    let label = match endpoint.hostname.as_str() {
-        "" => names::dashed(address),
-        hostname => hostname.to_lowercase(),
-    };
+fn endpoint(records: &mut Records, endpoint: &Endpoint, listed: &[EndpointPort], name: &str) {
+    let Some(address) = object::address(endpoint) else { return };
+    let hostname = endpoint.hostname.as_deref().filter(|name| !name.is_empty());
+    let label = hostname.map_or_else(|| names::dashed(address), str::to_lowercase);
     let own = format!("{label}.{name}");
     records.add(name, Record::Address(address));
     records.add(own.as_str(), Record::Address(address));
     records.add(names::reverse(address), Record::Pointer(own.clone()));
+    let listed = listed.iter().filter_map(|port| Some((port.name.as_str(), port.protocol.as_str(), port.port?)));
     ports(records, listed, name, &own);
 }
 
-fn ports(records: &mut Records, ports: &[Port], name: &str, target: &str) {
-    for port in ports {
-        if let Some(label) = port.label() {
-            records.add(format!("{label}.{name}"), Record::Service(port.port, target.to_owned()));
-        }
+/// SRV of those ports that have a name.
+fn ports<'a>(records: &mut Records, ports: impl Iterator<Item = (&'a str, &'a str, u16)>, name: &str, target: &str) {
+    for (port, protocol, number) in ports.filter(|(port, _, _)| !port.is_empty()) {
+        let protocol = if protocol.is_empty() { "tcp" } else { protocol };
+        let label = format!("_{port}._{protocol}").to_lowercase();
+        records.add(format!("{label}.{name}"), Record::Service(number, target.to_owned()));
     }
 }

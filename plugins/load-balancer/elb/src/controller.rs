@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use gantry_sdk::api::{Node, ObjectMeta, Resource, Time};
+use gantry_sdk::api::{EndpointSlice, Node, ObjectMeta, Resource, Service, Time};
 use gantry_sdk::controller::{Controller, Outcome, Watch};
 use gantry_sdk::objects::{self, Query};
 use gantry_sdk::{Config, KindRef, ObjectRef, Result, Value};
 use serde::Deserialize;
 
-use crate::object::{EndpointSlice, Frontend, Service};
+use crate::object::Frontend;
 use crate::options::Options;
 use crate::pass::{self, CLASS};
 use crate::service;

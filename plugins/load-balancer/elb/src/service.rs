@@ -1,18 +1,15 @@
 //! From a Service of the type LoadBalancer to a Frontend of the class `elb`, and back the name at which it is reached.
 
-use gantry_sdk::api::{ObjectMeta, Resource};
+use gantry_sdk::api::{EndpointSlice, ObjectMeta, Resource, Service};
 use gantry_sdk::controller::Outcome;
 use gantry_sdk::objects::{self, Event, Write};
 use gantry_sdk::{Error, ObjectRef, Result, Value, json, merge, serde_json};
 
-use crate::object::{Frontend, Service};
+use crate::object::Frontend;
 use crate::options::Options;
 use crate::pass::CLASS;
 use crate::settings::PREFIX;
 use crate::tell::HOSTNAME;
-
-/// By which label EndpointSlices say whose they are.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The Frontend of a Service. `controller-services` has one of its own for the virtual address.
 pub fn reference(namespace: &str, service: &str) -> ObjectRef {
@@ -25,9 +22,8 @@ pub fn reconcile(options: &Options, key: &ObjectRef) -> Result<Outcome> {
     let found = objects::get::<Frontend>(&target)?;
     // What becomes of its Frontend then is the garbage collection's business, and the finalizer's.
     let Some(service) = objects::get::<Service>(key)? else { return Ok(Outcome::Done) };
-    let wanted = service.spec.kind == "LoadBalancer"
-        && service.spec.load_balancer_class == options.class
-        && !service.metadata.is_deleting();
+    let wanted =
+        service.is_balanced() && service.spec.load_balancer_class == options.class && !service.metadata.is_deleting();
     let found = match found {
         Some(found) if !found.metadata.is_controlled_by(service.uid()) => {
             return if wanted { stranger(&service, &found) } else { Ok(Outcome::Done) };
@@ -63,15 +59,14 @@ fn spec(service: &Service) -> Value {
         .ports
         .iter()
         .map(|port| {
-            let protocol = if port.protocol.is_empty() { "TCP" } else { &port.protocol };
-            json!({"name": port.name, "protocol": protocol, "port": port.port, "nodePort": port.node_port})
+            json!({"name": port.name, "protocol": port.protocol(), "port": port.port, "nodePort": port.node_port})
         })
         .collect();
     let external = if service.spec.external_traffic_policy == "Local" { "Local" } else { "Cluster" };
     json!({
         "class": CLASS,
         "ports": ports,
-        "backends": {"selector": {"matchLabels": {SERVICE_NAME: service.name()}}},
+        "backends": {"selector": {"matchLabels": {(EndpointSlice::SERVICE_NAME): service.name()}}},
         "trafficPolicy": {"external": external},
     })
 }
@@ -87,7 +82,7 @@ fn document(service: &Service, target: &ObjectRef) -> Value {
         "apiVersion": Frontend::api_version(), "kind": Frontend::KIND,
         "metadata": {
             "name": target.name, "namespace": target.namespace,
-            "labels": {SERVICE_NAME: service.name()},
+            "labels": {(EndpointSlice::SERVICE_NAME): service.name()},
             "annotations": annotations(&service.metadata),
             "ownerReferences": [service.controller_reference()],
         },
@@ -121,11 +116,11 @@ fn change(service: &Service, found: &Frontend) -> Result<()> {
 
 /// Says in the Service where it is reached.
 fn publish(service: &Service, hostname: Option<&String>) -> Result<()> {
-    let wanted: Vec<Value> = hostname.iter().map(|name| json!({ "hostname": name })).collect();
-    let known = service.status.pointer("/loadBalancer/ingress").and_then(Value::as_array);
-    if known.map(Vec::as_slice).unwrap_or_default() == wanted {
+    let known = service.status.load_balancer.ingress.iter().map(|ingress| &ingress.hostname);
+    if known.eq(hostname) {
         return Ok(());
     }
+    let wanted: Vec<Value> = hostname.iter().map(|name| json!({ "hostname": name })).collect();
     let status = json!({"status": {"loadBalancer": {"ingress": wanted}}});
     match objects::apply_one(Write::patch_status(service.reference(), &status).if_uid(service.uid())) {
         Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use gantry_sdk::api::{EndpointSlice, Service, ServicePort};
 use gantry_sdk::objects;
 use gantry_sdk::{ObjectRef, Result, Value, json};
 
-use crate::object::{Backend, Port, Service, ServiceBackend};
+use crate::object::{Backend, ServiceBackend};
 use crate::options::Options;
-
-/// By which label EndpointSlices say whose they are.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Why a backend serves nobody.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +69,7 @@ impl<'a> Backends<'a> {
             let message = format!("Service {}/{} is not there: it is answered with 503", self.namespace, wanted.name);
             return Ok(Err(Missing { reason: "ServiceNotFound", message }));
         };
-        if service.spec.kind == "ExternalName" {
+        if service.is_name() {
             let message =
                 format!("Service {}/{} is an ExternalName, which has no endpoints", self.namespace, wanted.name);
             return Ok(Err(Missing { reason: "BackendNotSupported", message }));
@@ -86,7 +84,7 @@ impl<'a> Backends<'a> {
             return Ok(Err(Missing { reason: "PortNotFound", message }));
         };
         Ok(Ok(json!({
-            "name": title(backend), "selector": {"matchLabels": {SERVICE_NAME: wanted.name}}, "port": port.name,
+            "name": title(backend), "selector": {"matchLabels": {(EndpointSlice::SERVICE_NAME): wanted.name}}, "port": port.name,
             "protocol": protocol(port), "balance": self.options.balance.name(),
         })))
     }
@@ -101,16 +99,16 @@ impl<'a> Backends<'a> {
     }
 }
 
-fn port<'a>(service: &'a Service, wanted: &ServiceBackend) -> Option<&'a Port> {
+fn port<'a>(service: &'a Service, wanted: &ServiceBackend) -> Option<&'a ServicePort> {
     service.spec.ports.iter().find(|port| match wanted.port.name.as_str() {
-        "" => port.port == wanted.port.number,
+        "" => i64::from(port.port) == wanted.port.number,
         name => port.name == name,
     })
 }
 
 /// Kubernetes' name for HTTP/2 without TLS, see <https://kep.k8s.io/3726>.
-fn protocol(port: &Port) -> &'static str {
-    if port.app_protocol == "kubernetes.io/h2c" { "H2C" } else { "HTTP" }
+fn protocol(port: &ServicePort) -> &'static str {
+    if port.app_protocol.as_deref() == Some("kubernetes.io/h2c") { "H2C" } else { "HTTP" }
 }
 
 /// `web:80`, `web:http`

@@ -1,12 +1,12 @@
 //! What the host calls: what wakes an Ingress, and the passes.
 
-use gantry_sdk::api::{Node, ObjectMeta, Resource, Time};
+use gantry_sdk::api::{Node, ObjectMeta, Resource, Service, Time};
 use gantry_sdk::controller::{Controller, Outcome, Watch};
 use gantry_sdk::objects::{self, Query};
 use gantry_sdk::{Config, KindRef, ObjectRef, Result};
 use serde::Deserialize;
 
-use crate::object::{Frontend, Ingress, IngressClass, Namespace, Service, or_default};
+use crate::object::{Frontend, Ingress, IngressClass, Namespace, or_default};
 use crate::options::Options;
 use crate::{addresses, class, pass, rules};
 

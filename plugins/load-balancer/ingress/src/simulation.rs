@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use gantry_sdk::api::Resource;
+use gantry_sdk::api::{Resource, Service};
 use gantry_sdk::testing::{Driver, Host};
 use gantry_sdk::{ObjectRef, Value, json, merge};
 
 use crate::controller::Ingresses;
-use crate::object::{Frontend, Ingress, IngressClass, Service};
+use crate::object::{Frontend, Ingress, IngressClass};
 
 /// A namespace, a node and the controller.
 struct Cluster {

@@ -4,6 +4,7 @@
 
 mod affinity;
 mod condition;
+mod endpoints;
 mod json;
 mod meta;
 mod node;
@@ -11,6 +12,7 @@ mod pod;
 mod quantity;
 mod resource;
 mod selector;
+mod service;
 mod time;
 
 pub use affinity::{
@@ -18,6 +20,7 @@ pub use affinity::{
     PreferredSchedulingTerm, WeightedPodAffinityTerm,
 };
 pub use condition::Condition;
+pub use endpoints::{Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, ForZone, TargetRef};
 pub use json::or_default;
 pub use meta::{ObjectMeta, OwnerReference};
 pub use node::{Node, NodeSpec, NodeStatus, Taint};
@@ -28,6 +31,7 @@ pub use pod::{
 pub use quantity::{IntOrString, Quantity};
 pub use resource::Resource;
 pub use selector::{LabelSelector, LabelSelectorRequirement};
+pub use service::{LoadBalancerIngress, LoadBalancerStatus, Service, ServicePort, ServiceSpec, ServiceStatus};
 pub use time::Time;
 
 /// Fields that a type does not name.

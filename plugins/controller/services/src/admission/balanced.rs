@@ -4,13 +4,13 @@ use gantry_sdk::admission::Cause;
 use gantry_sdk::json;
 use ipnet::IpNet;
 
-use crate::object::Spec;
+use crate::object::ServiceSpec;
 use crate::options::Options;
 
 const DISTRIBUTIONS: &[&str] = &["PreferClose", "PreferSameZone", "PreferSameNode"];
 
 /// Looks at what is new in this write: one that changes its type need not say that the rest goes.
-pub fn check(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut Vec<Cause>) {
+pub fn check(options: &Options, spec: &ServiceSpec, before: Option<&ServiceSpec>, causes: &mut Vec<Cause>) {
     health(options, spec, before, causes);
     ranges(spec, before, causes);
     let allocates = spec.allocate_load_balancer_node_ports;
@@ -24,7 +24,7 @@ pub fn check(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut
     }
 }
 
-fn health(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut Vec<Cause>) {
+fn health(options: &Options, spec: &ServiceSpec, before: Option<&ServiceSpec>, causes: &mut Vec<Cause>) {
     const FIELD: &str = "spec.healthCheckNodePort";
     let number = spec.health_check_node_port;
     if number == 0 || before.is_some_and(|old| old.health_check_node_port == number) {
@@ -42,7 +42,7 @@ fn health(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut Ve
     }
 }
 
-fn ranges(spec: &Spec, before: Option<&Spec>, causes: &mut Vec<Cause>) {
+fn ranges(spec: &ServiceSpec, before: Option<&ServiceSpec>, causes: &mut Vec<Cause>) {
     const FIELD: &str = "spec.loadBalancerSourceRanges";
     let ranges = &spec.load_balancer_source_ranges;
     if ranges.is_empty() || before.is_some_and(|old| old.load_balancer_source_ranges == *ranges) {
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn what_only_load_balancers_have() {
-        let spec = |value: &Value| serde_json::from_value::<Spec>(value.clone()).unwrap();
+        let spec = |value: &Value| serde_json::from_value::<ServiceSpec>(value.clone()).unwrap();
         let local = |more: Value| {
             let mut spec = json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local"});
             gantry_sdk::merge::apply(&mut spec, &more);

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_sdk::{Value, json};
 
-use crate::object::Spec;
+use crate::object::ServiceSpec;
 
 /// Fills it in. `new` is the spec of `object`.
-pub fn fill_in(old: &Spec, new: &Spec, object: &mut Value) {
+pub fn fill_in(old: &ServiceSpec, new: &ServiceSpec, object: &mut Value) {
     if !old.is_name() && !new.is_name() {
         address(old, new, object);
     }
@@ -25,7 +25,7 @@ pub fn fill_in(old: &Spec, new: &Spec, object: &mut Value) {
 }
 
 /// `None` is an address in this: what is headless stays so.
-fn address(old: &Spec, new: &Spec, object: &mut Value) {
+fn address(old: &ServiceSpec, new: &ServiceSpec, object: &mut Value) {
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
     if new.cluster_ip.is_empty() && !old.cluster_ip.is_empty() {
         spec.insert("clusterIP".to_owned(), json!(old.cluster_ip));
@@ -37,8 +37,8 @@ fn address(old: &Spec, new: &Spec, object: &mut Value) {
 }
 
 /// By the names of the ports, since all else about a port may have changed.
-fn node_ports(old: &Spec, new: &Spec, object: &mut Value) {
-    let numbers = |spec: &Spec| spec.ports.iter().map(|port| port.node_port).filter(|n| *n != 0).collect();
+fn node_ports(old: &ServiceSpec, new: &ServiceSpec, object: &mut Value) {
+    let numbers = |spec: &ServiceSpec| spec.ports.iter().map(|port| port.node_port).filter(|n| *n != 0).collect();
     let (had, named): (BTreeSet<u16>, BTreeSet<u16>) = (numbers(old), numbers(new));
     let mut used: BTreeSet<u16> = had.intersection(&named).copied().collect();
     let by_name: BTreeMap<&str, u16> = old.ports.iter().map(|port| (port.name.as_str(), port.node_port)).collect();
@@ -58,7 +58,7 @@ mod tests {
     use gantry_sdk::{merge, serde_json};
 
     fn filled(old: &Value, new: &Value) -> Value {
-        let spec = |value: &Value| serde_json::from_value::<Spec>(value.clone()).unwrap();
+        let spec = |value: &Value| serde_json::from_value::<ServiceSpec>(value.clone()).unwrap();
         let mut object = json!({ "spec": new });
         fill_in(&spec(old), &spec(new), &mut object);
         object["spec"].take()

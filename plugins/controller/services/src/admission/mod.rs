@@ -14,7 +14,7 @@ use gantry_sdk::admission::{Cause, Operation, Request, Rule, Verdict};
 use gantry_sdk::{Admission, Config, Result, Value, json};
 use serde::Deserialize;
 
-use crate::object::{Port, Service, Spec, or_default};
+use crate::object::{Service, ServicePort, ServiceSpec, or_default};
 use crate::options::Options;
 
 /// Looks at writes of Services.
@@ -27,7 +27,7 @@ pub struct Review {
 #[serde(default)]
 struct Object {
     #[serde(deserialize_with = "or_default")]
-    spec: Spec,
+    spec: ServiceSpec,
 }
 
 impl Admission for Review {
@@ -66,7 +66,7 @@ impl Admission for Review {
     }
 }
 
-fn named(spec: &Spec, causes: &mut Vec<Cause>) {
+fn named(spec: &ServiceSpec, causes: &mut Vec<Cause>) {
     if spec.external_name.is_empty() {
         causes.push(Cause::required("spec.externalName", ""));
     }
@@ -75,7 +75,7 @@ fn named(spec: &Spec, causes: &mut Vec<Cause>) {
     }
 }
 
-fn addressed(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut Vec<Cause>) {
+fn addressed(options: &Options, spec: &ServiceSpec, before: Option<&ServiceSpec>, causes: &mut Vec<Cause>) {
     let headless = spec.cluster_ip == "None";
     if headless && spec.may_have_node_ports() {
         let detail = format!("may not be set to \"None\" for {} services", spec.kind);
@@ -89,7 +89,7 @@ fn addressed(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut
     {
         causes.push(Cause::invalid("spec.clusterIPs[0]", &json!(first), "must match the value of spec.clusterIP"));
     }
-    let kept = |old: &Spec| old.kind == "ExternalName" || old.cluster_ip.is_empty();
+    let kept = |old: &ServiceSpec| old.kind == "ExternalName" || old.cluster_ip.is_empty();
     match before.filter(|old| !kept(old)) {
         // One that is left out is filled in again with what it was.
         Some(old) if !spec.cluster_ip.is_empty() && spec.cluster_ip != old.cluster_ip => {
@@ -107,7 +107,7 @@ fn addressed(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut
     }
 }
 
-fn ports(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut Vec<Cause>) {
+fn ports(options: &Options, spec: &ServiceSpec, before: Option<&ServiceSpec>, causes: &mut Vec<Cause>) {
     let mut names = BTreeSet::new();
     let mut numbers = BTreeSet::new();
     let mut on_node = BTreeSet::new();
@@ -129,14 +129,14 @@ fn ports(options: &Options, spec: &Spec, before: Option<&Spec>, causes: &mut Vec
             causes.push(duplicate(field("nodePort"), &json!(port.node_port)));
         }
         // One that changes its type need not say that the old node ports go.
-        let was = |old: &Spec| old.ports.iter().any(|known| known.node_port == port.node_port);
+        let was = |old: &ServiceSpec| old.ports.iter().any(|known| known.node_port == port.node_port);
         if port.node_port != 0 && !before.is_some_and(was) {
             node_port(options, spec, port, field("nodePort"), causes);
         }
     }
 }
 
-fn node_port(options: &Options, spec: &Spec, port: &Port, field: String, causes: &mut Vec<Cause>) {
+fn node_port(options: &Options, spec: &ServiceSpec, port: &ServicePort, field: String, causes: &mut Vec<Cause>) {
     if !spec.may_have_node_ports() {
         causes.push(Cause::forbidden(field, "may not be used when `type` is 'ClusterIP'"));
     } else if !options.node_ports.contains(&port.node_port) {
@@ -146,7 +146,7 @@ fn node_port(options: &Options, spec: &Spec, port: &Port, field: String, causes:
     }
 }
 
-fn addresses(options: &Options, spec: &Spec, causes: &mut Vec<Cause>) {
+fn addresses(options: &Options, spec: &ServiceSpec, causes: &mut Vec<Cause>) {
     for (at, text) in spec.external_ips.iter().enumerate() {
         let field = format!("spec.externalIPs[{at}]");
         match text.parse::<std::net::IpAddr>() {

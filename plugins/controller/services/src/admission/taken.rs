@@ -7,22 +7,27 @@ use gantry_sdk::admission::{Cause, Request};
 use gantry_sdk::api::Resource;
 use gantry_sdk::{ObjectRef, Result, json, objects};
 
-use crate::object::{Claim, IpAddress, NodePort, Service, Spec};
+use crate::object::{Claim, IpAddress, NodePort, Service, ServiceSpec};
 
 /// Says what is taken of that which is new in this write.
-pub fn check(request: &Request, spec: &Spec, before: Option<&Spec>, causes: &mut Vec<Cause>) -> Result<()> {
+pub fn check(
+    request: &Request,
+    spec: &ServiceSpec,
+    before: Option<&ServiceSpec>,
+    causes: &mut Vec<Cause>,
+) -> Result<()> {
     address(request, spec, before, causes)?;
     node_ports(request, spec, before, causes)
 }
 
-fn address(request: &Request, spec: &Spec, before: Option<&Spec>, causes: &mut Vec<Cause>) -> Result<()> {
+fn address(request: &Request, spec: &ServiceSpec, before: Option<&ServiceSpec>, causes: &mut Vec<Cause>) -> Result<()> {
     if spec.is_name() || before.is_some_and(|old| old.cluster_ip == spec.cluster_ip) {
         return Ok(());
     }
     // `None` and what is no address need no look.
     let Ok(address) = spec.cluster_ip.parse::<Ipv4Addr>() else { return Ok(()) };
     let name = address.to_string();
-    let keeps = |other: &Spec| {
+    let keeps = |other: &ServiceSpec| {
         !other.is_name() && other.cluster_ip != "None" && (other.cluster_ip == name || other.cluster_ip.is_empty())
     };
     if is_anothers::<IpAddress>(request, &name, keeps)? {
@@ -32,7 +37,12 @@ fn address(request: &Request, spec: &Spec, before: Option<&Spec>, causes: &mut V
     Ok(())
 }
 
-fn node_ports(request: &Request, spec: &Spec, before: Option<&Spec>, causes: &mut Vec<Cause>) -> Result<()> {
+fn node_ports(
+    request: &Request,
+    spec: &ServiceSpec,
+    before: Option<&ServiceSpec>,
+    causes: &mut Vec<Cause>,
+) -> Result<()> {
     if !spec.may_have_node_ports() {
         return Ok(());
     }
@@ -52,14 +62,21 @@ fn node_ports(request: &Request, spec: &Spec, before: Option<&Spec>, causes: &mu
 }
 
 fn node_port(request: &Request, number: u16, field: String, causes: &mut Vec<Cause>) -> Result<()> {
-    if is_anothers::<NodePort>(request, &number.to_string(), |other| other.may_keep(number))? {
+    if is_anothers::<NodePort>(request, &number.to_string(), |other| may_keep(other, number))? {
         causes.push(Cause::invalid(field, &json!(number), "provided port is already allocated"));
     }
     Ok(())
 }
 
+/// Whether a Service keeps a port of the nodes that it has: it names it, or leaves open which one it is.
+fn may_keep(spec: &ServiceSpec, number: u16) -> bool {
+    let open = |named: u16| [0, number].contains(&named);
+    spec.may_have_node_ports() && spec.ports.iter().any(|port| open(port.node_port))
+        || spec.wants_health_port() && open(spec.health_check_node_port)
+}
+
 /// Whether somebody else has it and `keeps` it. What a Service that is gone or changed still holds is about to be free.
-fn is_anothers<C: Claim>(request: &Request, name: &str, keeps: impl Fn(&Spec) -> bool) -> Result<bool> {
+fn is_anothers<C: Claim>(request: &Request, name: &str, keeps: impl Fn(&ServiceSpec) -> bool) -> Result<bool> {
     let Some(claim) = objects::get::<C>(&ObjectRef::of::<C>("", name))? else { return Ok(false) };
     if claim.is_of(&request.namespace, &request.name) {
         return Ok(false);

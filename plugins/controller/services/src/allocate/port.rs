@@ -9,7 +9,7 @@ use gantry_sdk::{Error, Result};
 use super::claims::{self, Taken};
 use super::order::candidates;
 use super::{Granted, Refusal};
-use crate::object::{NodePort, Port, Service};
+use crate::object::{NodePort, Service, ServicePort};
 use crate::options::Options;
 
 /// Ports that others took between the look and the attempt, before the pass gives up.
@@ -38,15 +38,23 @@ struct Need<'a> {
 }
 
 impl<'a> Need<'a> {
-    fn of(service: &Service, port: &'a Port) -> Self {
+    fn of(service: &Service, port: &'a ServicePort) -> Self {
         let given = if service.spec.may_have_node_ports() { port.node_port } else { 0 };
         let any = service.wants_node_ports();
-        Self { title: port.title(), field: "nodePort", protocol: port.protocol(), given, any }
+        Self { title: title(port), field: "nodePort", protocol: port.protocol(), given, any }
     }
 
     fn health(service: &Service) -> Self {
         let given = service.spec.health_check_node_port;
         Self { title: "the Service".to_owned(), field: "healthCheckNodePort", protocol: "TCP", given, any: true }
+    }
+}
+
+/// For people.
+fn title(port: &ServicePort) -> String {
+    match port.name.as_str() {
+        "" => format!("port {}/{}", port.port, port.protocol()),
+        name => format!("port {name}"),
     }
 }
 

@@ -12,7 +12,7 @@ use gantry_sdk::Result;
 
 use super::listed::Listed;
 use super::zones::{Shares, Zones};
-use crate::object::{EndpointSlice, Hints, Service};
+use crate::object::{EndpointHints, EndpointSlice, Service};
 
 /// The newer of two that say the same comes first.
 const MODES: [&str; 2] = ["service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints"];
@@ -59,7 +59,7 @@ impl Hinting {
             }
         });
         for (one, zone) in chosen.into_iter().zip(zones.into_iter().flatten()) {
-            one.endpoint.hints = Some(Hints::at(&zone));
+            one.endpoint.hints = Some(EndpointHints::at(&zone));
         }
     }
 }

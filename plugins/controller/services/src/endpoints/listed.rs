@@ -1,12 +1,12 @@
 //! One that serves, with where it listens.
 
-use crate::object::{Endpoint, SlicePort};
+use crate::object::{Endpoint, EndpointPort};
 
 /// An endpoint and its ports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed {
     /// In the order of the Service.
-    pub ports: Vec<SlicePort>,
+    pub ports: Vec<EndpointPort>,
     /// Who.
     pub endpoint: Endpoint,
 }

@@ -7,7 +7,9 @@ use gantry_sdk::objects::{self, Write};
 use gantry_sdk::{ObjectRef, Result, json, merge, serde_json};
 
 use super::listed::Listed;
-use crate::object::{Conditions, Endpoint, Endpoints, EndpointsAddress, EndpointsPort, Service, SlicePort, Subset};
+use crate::object::{
+    Endpoint, EndpointConditions, EndpointPort, Endpoints, EndpointsAddress, EndpointsPort, Service, Subset,
+};
 
 /// As Kubernetes marks Endpoints that follow from pods.
 const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
@@ -79,10 +81,10 @@ pub fn read(namespace: &str, name: &str) -> Result<Vec<Listed>> {
 fn mirrored(subset: &Subset) -> Vec<Listed> {
     let protocol =
         |port: &EndpointsPort| if port.protocol.is_empty() { "TCP".to_owned() } else { port.protocol.clone() };
-    let ports: Vec<SlicePort> = subset
+    let ports: Vec<EndpointPort> = subset
         .ports
         .iter()
-        .map(|port| SlicePort {
+        .map(|port| EndpointPort {
             name: port.name.clone(),
             protocol: protocol(port),
             port: Some(port.port),
@@ -93,7 +95,7 @@ fn mirrored(subset: &Subset) -> Vec<Listed> {
         ports: ports.clone(),
         endpoint: Endpoint {
             addresses: vec![address.ip.clone()],
-            conditions: Conditions { ready: Some(ready), serving: None, terminating: None },
+            conditions: EndpointConditions { ready: Some(ready), serving: None, terminating: None },
             hostname: address.hostname.clone(),
             node_name: address.node_name.clone(),
             zone: None,
@@ -136,7 +138,7 @@ fn counts(endpoint: &Endpoint) -> bool {
     endpoint.conditions.is_ready() || endpoint.conditions.terminating != Some(true)
 }
 
-fn port(port: &SlicePort) -> EndpointsPort {
+fn port(port: &EndpointPort) -> EndpointsPort {
     EndpointsPort {
         name: port.name.clone(),
         port: port.port.unwrap_or_default(),

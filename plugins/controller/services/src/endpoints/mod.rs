@@ -15,9 +15,6 @@ use gantry_sdk::api::Resource;
 use crate::object::Service;
 use hints::Hinting;
 
-/// The label by which an EndpointSlice says which Service it is of.
-pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
-
 /// Brings a Service's EndpointSlices and Endpoints in line. Gives whether they depend on where nodes are.
 pub fn sync(service: &Service, zones: &mut Zones) -> Result<bool> {
     if service.is_name() {

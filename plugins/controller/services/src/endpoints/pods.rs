@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Zones;
 use super::listed::Listed;
-use crate::object::{Conditions, Endpoint, Port, Service, SlicePort, TargetRef, or_default};
+use crate::object::{Endpoint, EndpointConditions, EndpointPort, Service, ServicePort, TargetRef, or_default};
 
 /// Where the columns are that every Service needs; `Row` has its fields in this order.
 const COLUMNS: [&str; 9] = [
@@ -47,10 +47,10 @@ impl Row {
         !address.is_empty() && !matches!(self.3.as_str(), "Succeeded" | "Failed")
     }
 
-    fn conditions(&self, publish_not_ready: bool) -> Conditions {
+    fn conditions(&self, publish_not_ready: bool) -> EndpointConditions {
         let (serving, terminating) = (self.5 == "True", self.2.is_some());
         let ready = publish_not_ready || (serving && !terminating);
-        Conditions { ready: Some(ready), serving: Some(serving), terminating: Some(terminating) }
+        EndpointConditions { ready: Some(ready), serving: Some(serving), terminating: Some(terminating) }
     }
 
     /// The number behind a name; sidecars among the init containers have ports too.
@@ -65,15 +65,15 @@ impl Row {
     }
 
     /// Ports that this pod has; one whose name it does not know is left out.
-    fn ports(&self, ports: &[Port]) -> Vec<SlicePort> {
-        let number = |port: &Port| match &port.target_port {
+    fn ports(&self, ports: &[ServicePort]) -> Vec<EndpointPort> {
+        let number = |port: &ServicePort| match &port.target_port {
             None => Some(port.port),
             Some(IntOrString::Int(0)) => Some(port.port),
             Some(IntOrString::Int(number)) => u16::try_from(*number).ok(),
             Some(IntOrString::String(name)) => self.named_port(name, port.protocol()),
         };
         let listed = ports.iter().filter_map(|port| {
-            Some(SlicePort {
+            Some(EndpointPort {
                 name: port.name.clone(),
                 protocol: port.protocol().to_owned(),
                 port: Some(number(port)?),

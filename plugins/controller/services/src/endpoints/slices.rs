@@ -7,11 +7,10 @@ use gantry_sdk::api::{LabelSelector, ObjectMeta, Resource};
 use gantry_sdk::objects::{self, Query, Write};
 use gantry_sdk::{Result, json, merge, serde_json};
 
-use super::SERVICE_NAME;
 use super::hints::Hinting;
 use super::listed::Listed;
 use crate::allocate::hash;
-use crate::object::{Endpoint, EndpointSlice, Service, SlicePort};
+use crate::object::{Endpoint, EndpointPort, EndpointSlice, Service};
 
 /// Who keeps slices made from pods, as Kubernetes names it.
 pub const POD_SLICES: &str = "endpointslice-controller.k8s.io";
@@ -24,7 +23,7 @@ const MOST: usize = 100;
 /// What is to be done.
 #[derive(Debug, Default, PartialEq)]
 struct Plan {
-    create: Vec<(Vec<SlicePort>, Vec<Endpoint>)>,
+    create: Vec<(Vec<EndpointPort>, Vec<Endpoint>)>,
     /// Slices by their position, with their new endpoints.
     change: BTreeMap<usize, Vec<Endpoint>>,
     delete: BTreeSet<usize>,
@@ -32,7 +31,7 @@ struct Plan {
 
 /// Brings the slices of a Service in line with who serves it.
 pub fn sync(service: &Service, manager: &str, mut listed: Vec<Listed>, hinting: &Hinting) -> Result<()> {
-    let of_service = LabelSelector::labels([(SERVICE_NAME, service.name())]);
+    let of_service = LabelSelector::labels([(EndpointSlice::SERVICE_NAME, service.name())]);
     let query = Query::of::<EndpointSlice>().namespace(service.namespace()).owner(service.uid()).labels(of_service);
     let mut slices: Vec<EndpointSlice> = objects::list(&query)?;
     slices.retain(|slice| slice.metadata.is_controlled_by(service.uid()) && !slice.metadata.is_deleting());
@@ -76,7 +75,7 @@ pub fn sync(service: &Service, manager: &str, mut listed: Vec<Listed>, hinting: 
 fn labels(service: &Service, manager: &str) -> BTreeMap<String, String> {
     let mut labels = service.metadata.labels.clone();
     labels.remove(HEADLESS);
-    labels.insert(SERVICE_NAME.to_owned(), service.name().to_owned());
+    labels.insert(EndpointSlice::SERVICE_NAME.to_owned(), service.name().to_owned());
     labels.insert(MANAGED_BY.to_owned(), manager.to_owned());
     if service.is_headless() {
         labels.insert(HEADLESS.to_owned(), String::new());
@@ -88,7 +87,7 @@ fn create(
     service: &Service,
     labels: &BTreeMap<String, String>,
     names: &mut BTreeSet<String>,
-    ports: Vec<SlicePort>,
+    ports: Vec<EndpointPort>,
     endpoints: Vec<Endpoint>,
 ) -> Result<Write> {
     // From the uid, so that it differs from those of an earlier Service that are still being collected; counted, so that
@@ -104,7 +103,7 @@ fn create(
 }
 
 fn plan(slices: &[EndpointSlice], listed: Vec<Listed>) -> Plan {
-    let mut wanted: BTreeMap<Vec<SlicePort>, Vec<Endpoint>> = BTreeMap::new();
+    let mut wanted: BTreeMap<Vec<EndpointPort>, Vec<Endpoint>> = BTreeMap::new();
     for Listed { ports, endpoint } in listed {
         wanted.entry(ports).or_default().push(endpoint);
     }
@@ -123,7 +122,7 @@ fn plan(slices: &[EndpointSlice], listed: Vec<Listed>) -> Plan {
 }
 
 /// Endpoints of one set of ports into its slices.
-fn pack(slices: &[EndpointSlice], own: &[usize], ports: Vec<SlicePort>, endpoints: Vec<Endpoint>, plan: &mut Plan) {
+fn pack(slices: &[EndpointSlice], own: &[usize], ports: Vec<EndpointPort>, endpoints: Vec<Endpoint>, plan: &mut Plan) {
     let mut left: HashMap<String, Endpoint> = HashMap::new();
     let mut order = Vec::new();
     for endpoint in endpoints {
@@ -163,7 +162,7 @@ mod tests {
         let mut endpoint =
             Endpoint { addresses: vec![format!("10.0.{}.{}", number / 250, number % 250)], ..Endpoint::default() };
         endpoint.conditions.ready = Some(ready);
-        Listed { ports: vec![SlicePort { port: Some(port), ..SlicePort::default() }], endpoint }
+        Listed { ports: vec![EndpointPort { port: Some(port), ..EndpointPort::default() }], endpoint }
     }
 
     /// What the slices are after a plan.

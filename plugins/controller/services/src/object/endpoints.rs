@@ -3,7 +3,7 @@
 use gantry_sdk::api::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use super::slice::TargetRef;
+use super::TargetRef;
 use super::{or_default, resource};
 
 /// Who serves the Service of the same name.

@@ -3,14 +3,14 @@
 mod claim;
 mod endpoints;
 mod frontend;
-mod service;
-mod slice;
 
 pub use claim::{Claim, IpAddress, NodePort, ParentRef, labels_of};
 pub use endpoints::{Endpoints, EndpointsAddress, EndpointsPort, Subset};
 pub use frontend::Frontend;
-pub use service::{Port, Service, Spec};
-pub use slice::{Conditions, Endpoint, EndpointSlice, Hints, SlicePort, TargetRef};
+pub use gantry_sdk::api::{
+    Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Service, ServicePort, ServiceSpec,
+    TargetRef,
+};
 
 pub(crate) use gantry_sdk::api::or_default;
 pub(crate) use gantry_sdk::resource;

@@ -4,13 +4,13 @@ use gantry_sdk::api::{Pod, Resource};
 use gantry_sdk::{ObjectRef, json};
 
 use super::Cluster;
-use crate::object::{Conditions, EndpointSlice, Service};
+use crate::object::{EndpointConditions, EndpointSlice, Service};
 
-fn conditions(ready: bool, serving: bool, terminating: bool) -> Conditions {
-    Conditions { ready: Some(ready), serving: Some(serving), terminating: Some(terminating) }
+fn conditions(ready: bool, serving: bool, terminating: bool) -> EndpointConditions {
+    EndpointConditions { ready: Some(ready), serving: Some(serving), terminating: Some(terminating) }
 }
 
-fn of(slices: &[EndpointSlice]) -> Vec<(String, Conditions)> {
+fn of(slices: &[EndpointSlice]) -> Vec<(String, EndpointConditions)> {
     slices.iter().flat_map(|s| &s.endpoints).map(|e| (e.addresses[0].clone(), e.conditions)).collect()
 }
 
@@ -222,7 +222,8 @@ fn endpoints_are_hinted_at_zones_on_request() {
     cluster.settle();
     let hints = |cluster: &Cluster| -> Vec<String> {
         let slices = cluster.slices();
-        let zone = |hints: &crate::object::Hints| hints.for_zones.iter().map(|zone| zone.name.clone()).collect();
+        let zone =
+            |hints: &crate::object::EndpointHints| hints.for_zones.iter().map(|zone| zone.name.clone()).collect();
         slices.iter().flat_map(|s| &s.endpoints).map(|e| e.hints.as_ref().map(zone).unwrap_or_default()).collect()
     };
     assert_eq!(hints(&cluster), ["", "", "", ""]);

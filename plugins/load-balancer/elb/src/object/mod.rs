@@ -2,15 +2,11 @@
 
 mod frontend;
 mod node;
-mod service;
-mod slice;
 
 pub use frontend::{
     Backend, Condition, Field, Frontend, HealthCheck, Http, Match, Port, Redirect, Respond, Rule, Spec, Weighted,
 };
 pub use node::{Node, instance};
-pub use service::Service;
-pub use slice::EndpointSlice;
 
 pub(crate) use gantry_sdk::api::or_default;
 pub(crate) use gantry_sdk::resource;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_sdk::Result as Read;
-use gantry_sdk::api::ObjectMeta;
+use gantry_sdk::api::{Endpoint, EndpointSlice};
 use gantry_sdk::objects::{self, Query};
 
-use crate::object::{EndpointSlice, Node, Port, Spec, instance};
+use crate::object::{Node, Port, Spec, instance};
 
 /// One target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,14 +39,13 @@ impl Members {
     }
 
     fn matching<'a>(&'a self, selector: &'a BTreeMap<String, String>) -> impl Iterator<Item = &'a EndpointSlice> {
-        let labels = |slice: &'a EndpointSlice| -> &'a ObjectMeta { &slice.metadata };
-        self.slices.iter().filter(move |slice| selects(selector, &labels(slice).labels))
+        self.slices.iter().filter(move |slice| selects(selector, &slice.metadata.labels))
     }
 
     /// Endpoints by their addresses.
     pub fn addresses(&self, selector: &BTreeMap<String, String>, port: &str) -> BTreeSet<Target> {
         let slices = self.matching(selector).filter(|slice| slice.address_type != "IPv6");
-        let serving = slices.flat_map(|slice| slice.serving(port));
+        let serving = slices.flat_map(|slice| serving(slice, port));
         serving
             .flat_map(|(endpoint, port)| endpoint.addresses.iter().map(move |id| Target { id: id.clone(), port }))
             .collect()
@@ -56,13 +55,20 @@ impl Members {
     pub fn instances(&self, spec: &Spec, port: &Port) -> BTreeSet<Target> {
         let slices = self.matching(&spec.backends.selector.match_labels);
         let with: BTreeSet<&str> = slices
-            .flat_map(|slice| slice.serving(&port.name))
-            .map(|(endpoint, _)| endpoint.node_name.as_str())
+            .flat_map(|slice| serving(slice, &port.name))
+            .filter_map(|(endpoint, _)| endpoint.node_name.as_deref())
             .collect();
         let local = spec.traffic_policy.external == "Local";
         let chosen = self.nodes.iter().filter(|(name, _)| !local || with.contains(name.as_str()));
         chosen.map(|(_, id)| Target { id: id.clone(), port: port.node_port }).collect()
     }
+}
+
+/// Endpoints that take connections, and where, at the port of this name.
+fn serving<'a>(slice: &'a EndpointSlice, port: &str) -> impl Iterator<Item = (&'a Endpoint, u16)> + use<'a> {
+    let number = slice.ports.iter().find(|known| known.name == port).and_then(|known| known.port);
+    let ready = slice.endpoints.iter().filter(|endpoint| endpoint.conditions.is_ready());
+    ready.filter_map(move |endpoint| Some((endpoint, number?)))
 }
 
 fn nodes() -> Read<Vec<(String, String)>> {

@@ -2,11 +2,11 @@
 
 mod frontend;
 mod ingress;
-mod service;
+mod namespace;
 
 pub use frontend::Frontend;
 pub use ingress::{Backend, Ingress, IngressClass, Path, Service as ServiceBackend, Tls};
-pub use service::{Namespace, Port, Service};
+pub use namespace::Namespace;
 
 pub(crate) use gantry_sdk::api::or_default;
 pub(crate) use gantry_sdk::resource;

@@ -1,30 +1,27 @@
-//! `discovery.k8s.io/v1` EndpointSlice.
-
-use gantry_sdk::api::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use super::{or_default, resource};
+use super::{ObjectMeta, or_default};
 
-/// Who serves a Service on a set of ports.
+/// `discovery.k8s.io/v1` EndpointSlice: who serves a Service on a set of ports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EndpointSlice {
     /// `metadata`
     pub metadata: ObjectMeta,
-    /// `IPv4`
+    /// `IPv4`, `IPv6` or `FQDN`
     pub address_type: String,
     /// All endpoints listen on all of these.
     #[serde(deserialize_with = "or_default")]
-    pub ports: Vec<SlicePort>,
-    /// At most 100 of this plugin's.
+    pub ports: Vec<EndpointPort>,
+    /// Who.
     #[serde(deserialize_with = "or_default")]
     pub endpoints: Vec<Endpoint>,
 }
 
-/// `ports[]`
+/// `ports[]` of an EndpointSlice
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct SlicePort {
+pub struct EndpointPort {
     /// The Service's name for it.
     #[serde(deserialize_with = "or_default")]
     pub name: String,
@@ -39,7 +36,7 @@ pub struct SlicePort {
     pub app_protocol: Option<String>,
 }
 
-/// `endpoints[]`
+/// `endpoints[]` of an EndpointSlice
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Endpoint {
@@ -47,7 +44,7 @@ pub struct Endpoint {
     pub addresses: Vec<String>,
     /// What may be sent there.
     #[serde(deserialize_with = "or_default")]
-    pub conditions: Conditions,
+    pub conditions: EndpointConditions,
     /// The pod's name in DNS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
@@ -62,13 +59,13 @@ pub struct Endpoint {
     pub target_ref: Option<TargetRef>,
     /// Whose clients are to use it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hints: Option<Hints>,
+    pub hints: Option<EndpointHints>,
 }
 
 /// `endpoints[].hints`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Hints {
+pub struct EndpointHints {
     /// Those of nodes in these zones.
     #[serde(deserialize_with = "or_default")]
     pub for_zones: Vec<ForZone>,
@@ -85,7 +82,7 @@ pub struct ForZone {
 /// `endpoints[].conditions`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Conditions {
+pub struct EndpointConditions {
     /// Takes new connections.
     pub ready: Option<bool>,
     /// Answers, even if it is going.
@@ -112,18 +109,28 @@ pub struct TargetRef {
     pub uid: String,
 }
 
-resource!(EndpointSlice, "discovery.k8s.io", "v1", "EndpointSlice");
+crate::resource!(EndpointSlice, "discovery.k8s.io", "v1", "EndpointSlice");
 
-impl Hints {
+impl EndpointHints {
     /// At one zone.
     pub fn at(zone: &str) -> Self {
         Self { for_zones: vec![ForZone { name: zone.to_owned() }] }
     }
 }
 
-impl Conditions {
+impl EndpointConditions {
     /// Takes new connections; by default it does.
     pub fn is_ready(&self) -> bool {
         self.ready.unwrap_or(true)
+    }
+}
+
+impl EndpointSlice {
+    /// The label by which a slice says whose it is.
+    pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+    /// The Service that it is about.
+    pub fn service(&self) -> Option<&str> {
+        self.metadata.labels.get(Self::SERVICE_NAME).map(String::as_str)
     }
 }

@@ -1,14 +1,11 @@
-//! `v1` Service.
-
 use std::collections::BTreeMap;
 
-use gantry_sdk::Value;
-use gantry_sdk::api::{Condition, IntOrString, ObjectMeta};
 use serde::{Deserialize, Serialize};
 
-use super::{or_default, resource};
+use super::{Condition, IntOrString, ObjectMeta, or_default};
+use crate::Value;
 
-/// A Service.
+/// `v1` Service. Read-only: what it does not name is not kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
@@ -16,16 +13,16 @@ pub struct Service {
     pub metadata: ObjectMeta,
     /// `spec`
     #[serde(deserialize_with = "or_default")]
-    pub spec: Spec,
+    pub spec: ServiceSpec,
     /// `status`
     #[serde(deserialize_with = "or_default")]
-    pub status: Status,
+    pub status: ServiceStatus,
 }
 
-/// `spec`
+/// `spec` of a Service
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Spec {
+pub struct ServiceSpec {
     /// `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`
     #[serde(rename = "type", deserialize_with = "or_default")]
     pub kind: String,
@@ -40,7 +37,7 @@ pub struct Spec {
     pub cluster_ips: Vec<String>,
     /// Ports.
     #[serde(deserialize_with = "or_default")]
-    pub ports: Vec<Port>,
+    pub ports: Vec<ServicePort>,
     /// Addresses that lead to nodes.
     #[serde(rename = "externalIPs", deserialize_with = "or_default")]
     pub external_ips: Vec<String>,
@@ -72,6 +69,9 @@ pub struct Spec {
     /// Where load balancers ask a node whether it serves; 0: nowhere.
     #[serde(deserialize_with = "or_default")]
     pub health_check_node_port: u16,
+    /// Who is to make the load balancer; empty: whoever does by default.
+    #[serde(deserialize_with = "or_default")]
+    pub load_balancer_class: String,
     /// Clients that load balancers let through, in CIDR notation; none named: all.
     #[serde(deserialize_with = "or_default")]
     pub load_balancer_source_ranges: Vec<String>,
@@ -80,10 +80,10 @@ pub struct Spec {
     pub traffic_distribution: String,
 }
 
-/// `spec.ports[]`
+/// `spec.ports[]` of a Service
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Port {
+pub struct ServicePort {
     /// May be empty for a single port.
     #[serde(deserialize_with = "or_default")]
     pub name: String,
@@ -101,40 +101,43 @@ pub struct Port {
     pub app_protocol: Option<String>,
 }
 
-/// `status`
+/// `status` of a Service
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Status {
+pub struct ServiceStatus {
     /// Conditions.
     #[serde(deserialize_with = "or_default")]
     pub conditions: Vec<Condition>,
     /// Where load balancers serve it.
     #[serde(deserialize_with = "or_default")]
-    pub load_balancer: LoadBalancer,
+    pub load_balancer: LoadBalancerStatus,
 }
 
 /// `status.loadBalancer`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct LoadBalancer {
+pub struct LoadBalancerStatus {
     /// Addresses.
     #[serde(deserialize_with = "or_default")]
-    pub ingress: Vec<Ingress>,
+    pub ingress: Vec<LoadBalancerIngress>,
 }
 
 /// `status.loadBalancer.ingress[]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Ingress {
-    /// The address.
+pub struct LoadBalancerIngress {
+    /// The address; empty: it has a name.
     #[serde(deserialize_with = "or_default")]
     pub ip: String,
+    /// The name in DNS.
+    #[serde(deserialize_with = "or_default")]
+    pub hostname: String,
     /// `VIP` (also when empty): packets arrive with that address. `Proxy`: they do not.
     #[serde(deserialize_with = "or_default")]
     pub ip_mode: String,
 }
 
-resource!(Service, "", "v1", "Service");
+crate::resource!(Service, "", "v1", "Service");
 
 impl Service {
     /// Only a name for something outside.
@@ -167,7 +170,7 @@ impl Service {
     }
 }
 
-impl Spec {
+impl ServiceSpec {
     /// Only a name for something outside.
     pub fn is_name(&self) -> bool {
         self.kind == "ExternalName"
@@ -187,26 +190,11 @@ impl Spec {
     pub fn wants_health_port(&self) -> bool {
         self.is_balanced() && self.external_traffic_policy == "Local"
     }
-
-    /// Whether it keeps a port of the nodes that it has: it names it, or leaves open which one it is.
-    pub fn may_keep(&self, number: u16) -> bool {
-        let open = |named: u16| [0, number].contains(&named);
-        self.may_have_node_ports() && self.ports.iter().any(|port| open(port.node_port))
-            || self.wants_health_port() && open(self.health_check_node_port)
-    }
 }
 
-impl Port {
+impl ServicePort {
     /// `TCP`
     pub fn protocol(&self) -> &str {
         if self.protocol.is_empty() { "TCP" } else { &self.protocol }
-    }
-
-    /// For people.
-    pub fn title(&self) -> String {
-        match self.name.as_str() {
-            "" => format!("port {}/{}", self.port, self.protocol()),
-            name => format!("port {name}"),
-        }
     }
 }
