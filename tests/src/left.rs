@@ -21,22 +21,41 @@ pub fn nothing(data: &Path, nodes: &[PathBuf]) -> Result<()> {
     let mut folders = vec![data.to_owned(), containerd::run_dir(data)];
     folders.extend(nodes.iter().map(|node| crate::traces::run_dir(node)));
     wait_for("everything to be gone", PATIENCE, || {
-        let left: Vec<String> = processes(&folders).into_iter().chain(mounts(&folders)).collect();
+        let proxies = proxies(&folders).into_iter().map(|id| format!("process {id} (a node's proxy)"));
+        let left: Vec<String> = processes(&folders).into_iter().chain(proxies).chain(mounts(&folders)).collect();
         ensure!(left.is_empty(), "not everything was stopped; there still is {}", left.join(", "));
         Ok(())
     })
 }
 
-/// Programs of ours that run for one of these folders.
+/// Programs of ours that run for one of these folders, but proxies, which outlive their agents.
 pub fn processes(folders: &[PathBuf]) -> Vec<String> {
+    let all = running(folders).into_iter().filter(|program| !program.is_proxy);
+    all.map(|program| format!("process {} ({})", program.id, program.name)).collect()
+}
+
+/// The proxies of these nodes.
+pub fn proxies(folders: &[PathBuf]) -> Vec<i32> {
+    running(folders).into_iter().filter(|program| program.is_proxy).map(|program| program.id).collect()
+}
+
+struct Program {
+    id: i32,
+    name: String,
+    is_proxy: bool,
+}
+
+fn running(folders: &[PathBuf]) -> Vec<Program> {
     let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     ids.filter_map(|id| {
         let line = fs::read(format!("/proc/{id}/cmdline")).ok()?;
         let mut words = line.split(|byte| *byte == 0).map(|word| Path::new(OsStr::from_bytes(word)));
-        let program = words.next()?.file_name()?.to_str()?;
-        let ours = OURS.contains(&program) && words.any(|word| folders.iter().any(|folder| word.starts_with(folder)));
-        ours.then(|| format!("process {id} ({program})"))
+        let name = words.next()?.file_name()?.to_str()?.to_owned();
+        let words: Vec<&Path> = words.collect();
+        let named = || words.iter().any(|word| folders.iter().any(|folder| word.starts_with(folder)));
+        let is_proxy = words.first() == Some(&Path::new("proxy"));
+        (OURS.contains(&name.as_str()) && named()).then_some(Program { id, name, is_proxy })
     })
     .collect()
 }

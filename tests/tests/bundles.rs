@@ -28,6 +28,15 @@ fn taken_out(bundle: &str, plugin: &str) -> Result<String> {
     Ok(kept.iter().fold(head.to_owned(), |text, entry| text + "[[plugin]]" + entry))
 }
 
+/// The bundle with a plugin that may be missing and whose component is another one than it says.
+fn lame(bundle: &str, plugin: &str) -> Result<String> {
+    let name = format!("name = \"{plugin}\"");
+    let (head, tail) = bundle.split_once(&name).context("no such plugin")?;
+    let (between, digest) = tail.split_once("sha256:").context("no digest")?;
+    let rest = digest.get(64..).context("no digest")?;
+    Ok(format!("{head}{name}\nrequired = false{between}sha256:{}{rest}", "0".repeat(64)))
+}
+
 #[test]
 fn a_changed_bundle_is_taken_by_a_running_host() -> Result<()> {
     let mut suite = Suite::start_with("reload", |options| {
@@ -96,6 +105,13 @@ fn what_a_plugin_put_on_the_node_goes_with_it() -> Result<()> {
         })
     };
     until(&["gantry-services", "gts0", "gantry-policy"])?;
+    // One that can't be loaded is expected back: what it did stays.
+    suite.stack()?.crash_gantry()?;
+    fs::write(&file, lame(&whole, "load-balancer-nftables")?)?;
+    suite.stack()?.start_gantry()?;
+    case.apply(&pod("later", "echo hello"))?;
+    case.until_is("pod later", "/status/phase", "Succeeded")?;
+    ensure!(of_plugins()? == ["gantry-services", "gts0", "gantry-policy"], "there is {:?}", of_plugins()?);
     // While the host runs.
     let no_services = taken_out(&whole, "load-balancer-nftables")?;
     fs::write(&file, &no_services)?;

@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -14,7 +14,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use gantry_tests::case::text;
 use gantry_tests::manifests::{deployment, with};
-use gantry_tests::{Case, Suite, netns, scenarios};
+use gantry_tests::{Case, Suite, left, netns, scenarios};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
@@ -102,6 +104,108 @@ fn a_bundle_is_read_again_under_traffic() -> Result<()> {
         case.line("rollout status deployment/web --timeout=60s").map(drop)
     })?;
     suite.stop()
+}
+
+/// The proxy is a process of its own: it serves on while its agent is away, and its end is noticed.
+#[test]
+fn the_proxy_outlives_its_agent() -> Result<()> {
+    let mut suite = Suite::start_with("ingress-restart", |options| {
+        let bundle = fs::read_to_string(&options.bundle)?;
+        ensure!(bundle.contains("\naccess-log = false\n"), "the stock bundle does not say whether requests are noted");
+        options.bundle = options.data.join("bundle.toml");
+        fs::write(&options.bundle, bundle.replace("\naccess-log = false\n", "\naccess-log = true\n"))?;
+        Ok(())
+    })?;
+    let case = suite.case("restart")?;
+    serve(&case, "web", 2)?;
+    let host = host(&case, "web");
+    case.apply(&ingress_of("web", &host, vec![path("/", "Prefix", "web")]))?;
+    until_answered(&case, &host, "/", 200, "hello from web-")?;
+    let mut kept = Kept::open(&host)?;
+    kept.ask()?;
+    let answered = AtomicUsize::new(0);
+    under_traffic(&host, |answers| {
+        let more = |what: &str| {
+            let before = answers.load(Ordering::SeqCst);
+            case.until(&format!("answers {what}"), || {
+                ensure!(answers.load(Ordering::SeqCst) > before + 20, "none comes any more");
+                Ok(())
+            })
+        };
+        for crash in [true, false] {
+            let stack = suite.stack()?;
+            if crash {
+                stack.crash_gantry()?
+            } else {
+                stack.stop_gantry()?
+            }
+            more("without an agent")?;
+            kept.ask().context("on a connection from before")?;
+            suite.stack()?.start_gantry()?;
+            more("with the next agent")?;
+            kept.ask().context("on a connection from before")?;
+        }
+        // The plans of the agent that is here now are followed.
+        case.line("scale deployment web --replicas=3")?;
+        case.line("rollout status deployment/web --timeout=60s")?;
+        more("after a change")?;
+        answered.store(answers.load(Ordering::SeqCst), Ordering::SeqCst);
+        Ok(())
+    })?;
+    let counted = case.line("get --raw /metrics")?;
+    ensure!(counted.contains("gantry_proxy_requests_total"), "{counted}");
+    let data = suite.stack()?.data().to_owned();
+    // Those of the time without an agent too.
+    case.until("records of all requests", || {
+        let (noted, counted) = (visits(&data.join("records"), &host)?, answered.load(Ordering::SeqCst));
+        ensure!(noted >= counted, "{noted} of {counted}");
+        Ok(())
+    })?;
+    let [proxy] = left::proxies(&[data])[..] else { bail!("there is not one proxy") };
+    kill(Pid::from_raw(proxy), Signal::SIGKILL)?;
+    until_answered(&case, &host, "/", 200, "hello from web-")?;
+    suite.stop()
+}
+
+/// Records of answers for a host that the file sink has.
+fn visits(folder: &Path, host: &str) -> Result<usize> {
+    let mut found = 0;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found += visits(&path, host)?;
+            continue;
+        }
+        for line in fs::read_to_string(&path)?.lines().filter(|line| line.contains("gantry-proxy")) {
+            let record: Value = serde_json::from_str(line)?;
+            let visit: Value = serde_json::from_str(&text(&record, "/Body"))?;
+            found += usize::from(text(&visit, "/server.address") == host && visit["http.response.status_code"] == 200);
+        }
+    }
+    Ok(found)
+}
+
+/// A connection that stays.
+struct Kept {
+    host: String,
+    stream: TcpStream,
+}
+
+impl Kept {
+    fn open(host: &str) -> Result<Self> {
+        let stream = TcpStream::connect((netns::ADDRESS, 80))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Ok(Self { host: host.to_owned(), stream })
+    }
+
+    fn ask(&mut self) -> Result<()> {
+        write!(self.stream, "GET / HTTP/1.1\r\nHost: {}\r\n\r\n", self.host)?;
+        let mut answer = [0; 4096];
+        let read = self.stream.read(&mut answer)?;
+        let answer = String::from_utf8_lossy(answer.get(..read).unwrap_or_default()).into_owned();
+        ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+        Ok(())
+    }
 }
 
 /// A Deployment that is ready, behind a Service of its name.

@@ -1,7 +1,7 @@
 //! Building the host, the plugins and the test image.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -25,6 +25,7 @@ const PLUGINS: &[&str] = &[
     "network-policy",
     "network-routes",
     "network-vxlan",
+    "scheduler-ecs",
     "scheduler-kubernetes",
     "sink-file",
 ];
@@ -91,27 +92,36 @@ pub fn host() -> Result<()> {
 pub fn plugins() -> Result<()> {
     packages::wasm_target()?;
     println!("building {} plugins", PLUGINS.len());
-    let mut build = cargo();
-    build.args(["build", "--profile", "plugin", "--target", "wasm32-wasip2"]);
-    for plugin in PLUGINS {
-        build.args(["--package", plugin]);
-    }
-    shell::run(build.env("RUSTFLAGS", remap()))?;
+    shell::run(&mut components(&paths::root(), &paths::target(), PLUGINS))?;
     fs::create_dir_all(paths::plugins())?;
     for plugin in PLUGINS {
-        let built = paths::target().join(format!("wasm32-wasip2/plugin/{}.wasm", plugin.replace('-', "_")));
         let component = paths::plugins().join(format!("{plugin}.wasm"));
-        copy_if_changed(&built, &component)?;
+        copy_if_changed(&self::component(&paths::target(), plugin), &component)?;
         println!("✓ {} ({} KB)", component.display(), fs::metadata(&component)?.len() / 1000);
     }
     Ok(())
 }
 
+/// What builds components from a source folder into a target folder.
+pub fn components(source: &Path, target: &Path, plugins: &[&str]) -> Command {
+    let mut build = cargo();
+    build.current_dir(source).env("CARGO_TARGET_DIR", target).env("RUSTFLAGS", remap(source, target));
+    build.args(["build", "--profile", "plugin", "--target", "wasm32-wasip2"]);
+    for plugin in plugins {
+        build.args(["--package", plugin]);
+    }
+    build
+}
+
+/// Where it leaves one.
+pub fn component(target: &Path, plugin: &str) -> PathBuf {
+    target.join(format!("wasm32-wasip2/plugin/{}.wasm", plugin.replace('-', "_")))
+}
+
 /// The same source gives the same bytes wherever it lies: no path of this machine gets into a component.
-fn remap() -> String {
+fn remap(root: &Path, target: &Path) -> String {
     let home =
         std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|h| h + "/.cargo")).unwrap_or_default();
-    let (root, target) = (paths::root(), paths::target());
     // Of several that fit, the last one counts: the target folder may lie in the repository.
     format!(
         "--remap-path-prefix={home}=/cargo --remap-path-prefix={}=/gantry --remap-path-prefix={}=/target",
@@ -121,14 +131,13 @@ fn remap() -> String {
 }
 
 /// The example program, linked statically, for the test image.
-pub fn web() -> Result<std::path::PathBuf> {
+pub fn web() -> Result<PathBuf> {
     const TRIPLE: &str = "x86_64-unknown-linux-gnu";
     let step = Step::new("build the test image's program");
-    shell::output(
-        cargo()
-            .args(["build", "--profile", "plugin", "--package", "example-web", "--target", TRIPLE])
-            .env("RUSTFLAGS", format!("-C target-feature=+crt-static -C relocation-model=static {}", remap())),
-    )?;
+    shell::output(cargo().args(["build", "--profile", "plugin", "--package", "example-web", "--target", TRIPLE]).env(
+        "RUSTFLAGS",
+        format!("-C target-feature=+crt-static -C relocation-model=static {}", remap(&paths::root(), &paths::target())),
+    ))?;
     step.done("");
     Ok(paths::target().join(TRIPLE).join("plugin/web"))
 }

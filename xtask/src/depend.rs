@@ -93,9 +93,10 @@ fn fault(package: &Package, dependency: &Dependency) -> Option<String> {
     let (from, to) = (package.name.as_str(), dependency.name.as_str());
     if dependency.path.is_some() {
         let allowed = known(package)?;
-        // What the plugins of one family share.
+        // What the plugins of one family share, or those of one orchestrator.
         if package.manifest_path.contains("/plugins/")
-            && to.strip_suffix("common").is_some_and(|family| from.starts_with(family))
+            && let Some(whose) = to.strip_suffix("-common")
+            && (from.starts_with(&format!("{whose}-")) || from.ends_with(&format!("-{whose}")))
         {
             return None;
         }
@@ -150,6 +151,8 @@ mod tests {
             ("network-vxlan", "plugins", "network-common", true, None, true),
             ("network-vxlan", "plugins", "network-routes", true, None, false),
             ("controller-workloads", "plugins", "network-common", true, None, false),
+            ("scheduler-ecs", "plugins", "ecs-common", true, None, true),
+            ("scheduler-kubernetes", "plugins", "ecs-common", true, None, false),
             ("xtask", "xtask", "gantry-tests", true, None, true),
             ("gantry-plugin", "host", "wasmtime", false, None, true),
             ("gantry-control", "host", "wasmtime", false, None, false),

@@ -11,6 +11,7 @@ mod packages;
 mod paths;
 mod python;
 mod quiet;
+mod reproduce;
 mod shell;
 mod up;
 mod verify;
@@ -50,6 +51,8 @@ enum Chore {
     Bench(bench::Bench),
     /// Write anew what `api-ecs` knows of the shape of requests, from a model of botocore.
     Facts(facts::Facts),
+    /// Build a component in two folders: the same source must give the same bytes. A part of `test`.
+    Reproduce,
     /// Formatting, lints, the direction of dependencies, and documentation.
     Check,
 }
@@ -64,6 +67,7 @@ fn main() -> Result<()> {
         Chore::Contract(contract) => contract.run(),
         Chore::Facts(facts) => facts.run(),
         Chore::Bench(bench) => bench.run(),
+        Chore::Reproduce => reproduce::check(),
         Chore::Check => verify::check(),
     }
 }

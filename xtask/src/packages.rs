@@ -32,12 +32,8 @@ pub const RUN: &[Need] = &[
 ];
 
 /// To test: a registry to pull from, a shell for images, clients.
-pub const TEST: &[Need] = &[
-    need("docker-registry", "docker-registry"),
-    need("busybox", "busybox-static"),
-    need("curl", "curl"),
-    need("aws", "awscli"),
-];
+pub const TEST: &[Need] =
+    &[need("docker-registry", "docker-registry"), need("busybox", "busybox-static"), need("curl", "curl")];
 
 /// Installs what is missing, and says what.
 pub fn install(needs: &[&[Need]]) -> Result<()> {

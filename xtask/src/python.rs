@@ -1,8 +1,9 @@
-//! What tests need from PyPI: servers that no distribution packages.
+//! What tests need from PyPI: servers and clients that not every distribution packages.
 
+use std::env;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
-use std::{env, fs};
 
 use anyhow::{Context, Result};
 
@@ -10,33 +11,36 @@ use crate::packages::{self, Need, need};
 use crate::paths;
 use crate::shell::{self, Step};
 
-/// Programs, and what installs them.
-const TOOLS: &[(&str, &str)] = &[("moto_server", "moto[server]")];
+/// Programs that tests start.
+const PROGRAMS: &[&str] = &["aws", "moto_server"];
+/// What brings them, and the module that tests import (`botocore`).
+const PACKAGES: &[&str] = &["awscli==1.45.11", "moto[server]==5.2.1"];
 const PYTHON: &[Need] = &[need("python3", "python3")];
 
-/// Installs what is missing into a virtual environment in the target folder, and says what. The answer is the PATH that has
-/// all of it.
+/// The PATH with all of it. What is missing is installed into a virtual environment in the target folder.
 pub fn path() -> Result<OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let missing: Vec<_> = TOOLS.iter().filter(|(program, _)| !packages::on_path(program)).collect();
-    if missing.is_empty() {
+    if PROGRAMS.iter().all(|program| packages::on_path(program)) && imports(Path::new("python3")) {
         return Ok(path);
     }
-    let (folder, bin) = (paths::target().join("python"), paths::target().join("python/bin"));
-    if missing.iter().any(|(program, _)| !bin.join(program).is_file()) {
+    let folder = paths::target().join("python");
+    let bin = folder.join("bin");
+    if !PROGRAMS.iter().all(|program| bin.join(program).is_file()) {
         packages::install(&[PYTHON])?;
         if shell::output(Command::new("python3").args(["-m", "ensurepip", "--version"])).is_err() {
             // Debian keeps this part of Python in a package of its own.
             packages::fetch(&["python3-venv"])?;
         }
-        let names: Vec<&str> = missing.iter().map(|(_, name)| *name).collect();
-        let step = Step::new(format!("install {} from PyPI", names.join(" ")));
-        fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+        let step = Step::new(format!("install {} from PyPI", PACKAGES.join(" ")));
         shell::output(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        shell::output(Command::new(bin.join("pip")).args(["install", "--quiet"]).args(&names))?;
+        shell::output(Command::new(bin.join("pip")).args(["install", "--quiet"]).args(PACKAGES))?;
         step.done("");
     }
-    // Behind all others: only what is missing comes from here.
-    let folders = env::split_paths(&path).chain([bin]);
-    env::join_paths(folders).context("a folder of PATH has a colon in its name")
+    // In front: its python3 is the one that can import them.
+    env::join_paths([bin].into_iter().chain(env::split_paths(&path)))
+        .context("a folder of PATH has a colon in its name")
+}
+
+fn imports(python: &Path) -> bool {
+    shell::output(Command::new(python).args(["-c", "import botocore"])).is_ok()
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use gantry_tests::Stack;
 
 use crate::shell;
-use crate::{build, depend, packages, paths, python, up};
+use crate::{build, depend, packages, paths, python, reproduce, up};
 
 #[derive(Args)]
 pub struct Test {
@@ -24,7 +24,7 @@ pub struct Test {
 
 impl Test {
     /// Unit tests run as cargo's dev profile builds them. End-to-end tests run what users run: the release binary and
-    /// the stripped components, built once.
+    /// the stripped components, one of which must come out the same wherever it is built.
     pub fn run(&self) -> Result<()> {
         packages::install(&[packages::BUILD, packages::RUN, packages::TEST])?;
         packages::wasm_target()?;
@@ -33,6 +33,7 @@ impl Test {
             build::plugins()?;
         } else {
             build::everything()?;
+            reproduce::check()?;
         }
         let mut tests = cargo();
         if packages::on_path("cargo-nextest") {

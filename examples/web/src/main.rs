@@ -231,7 +231,11 @@ fn get(address: &str, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut reader = BufReader::new(stream);
-    let length = length(&headers(&mut reader)?);
+    let headers = headers(&mut reader)?;
+    if headers.is_empty() {
+        return Err(io::Error::other("the connection ended without an answer"));
+    }
+    let length = length(&headers);
     let mut body = String::new();
     reader.take(length).read_to_string(&mut body)?;
     Ok(body)

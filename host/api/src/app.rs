@@ -148,7 +148,7 @@ impl App {
     async fn other(&self, user: Arc<User>, head: Parts, body: Incoming, query: &Query<'_>) -> Result<Response, Status> {
         match head.uri.path() {
             "/version" | "/version/" => Ok(self.discovery.version()),
-            "/metrics" => Ok(reply::text(StatusCode::OK, (self.metrics)())),
+            "/metrics" => Ok(reply::text(StatusCode::OK, (self.metrics)().await)),
             "/" => Ok(self.discovery.index()),
             path if path.starts_with("/openapi/") => self.openapi.answer(path, &head.headers, query),
             _ => self.extra(user, head, body).await,

@@ -3,13 +3,16 @@
 
 mod support;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use gantry_api::Limits;
 use gantry_api::dialect::{Listener, Mounts, Socket};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::{Cluster, dialects, parrot};
 
 const PARROT: [(&str, &str); 1] = [("x-parrot", "yes")];
@@ -81,4 +84,24 @@ async fn more_requests_than_places_are_told_to_come_later() {
     let turned_away = codes.iter().filter(|code| **code == StatusCode::SERVICE_UNAVAILABLE).count();
     assert_eq!((turned_away, codes.iter().filter(|code| **code == StatusCode::OK).count()), (6, 64));
     listener.stop().await;
+}
+
+#[tokio::test]
+async fn who_asks_nothing_makes_room_and_who_waits_for_an_answer_gets_it() {
+    let cluster = Cluster::start(support::objects()).await;
+    let limits = Limits { patience: Duration::from_secs(1), ..Limits::default() };
+    let tls = Some(cluster.pki.tls().unwrap());
+    let socket = Socket { address: "127.0.0.1:0".parse().unwrap(), tls, limits };
+    let listener = Listener::start(socket, dialects()).await.unwrap();
+    // HTTP/2: a client that answers pings would hold its place for ever.
+    let stream = TokioIo::new(cluster.tls_to(listener.address(), false, &["h2"]).await);
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get("https://127.0.0.1/slow").header("x-parrot", "yes").body(Full::<Bytes>::default());
+    assert_eq!(sender.send_request(request.unwrap()).await.unwrap().status(), StatusCode::OK);
+    let closed = tokio::time::timeout(Duration::from_secs(30), connection).await;
+    let _ = closed.expect("the connection is closed though the client is there");
+    drop(sender);
+    listener.stop().await;
+    cluster.handle.stop().await;
 }

@@ -56,6 +56,11 @@ impl Pruned {
         Self((!fields.is_empty()).then(|| Wanted::of(fields)))
     }
 
+    /// Nothing is left out.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// JSON of what is left.
     pub(crate) fn json(&self, record: &Record) -> Vec<u8> {
         let Some(wanted) = &self.0 else { return record.json.to_vec() };

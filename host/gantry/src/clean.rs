@@ -8,8 +8,8 @@ use clap::Args;
 use gantry_node::{agent, containerd, network};
 
 use crate::cli::Log;
-use crate::logging;
 use crate::node::{Prefixes, run_dir};
+use crate::{logging, proxy};
 
 #[derive(Args, Clone, Debug)]
 pub struct Clean {
@@ -32,6 +32,7 @@ impl Clean {
         logging::start(&log)?;
         let data = self.data_dir.canonicalize().unwrap_or(self.data_dir);
         let run = run_dir(&data);
+        proxy::end(&data).await?;
         let options = containerd::Options {
             socket: self.containerd,
             namespace: self.containerd_namespace,

@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::agent::AgentArgs;
 use crate::bundle::BundleCommand;
 use crate::clean::Clean;
+use crate::proxy::ProxyArgs;
 use crate::server::ServerArgs;
 use crate::token::TokenCommand;
 use crate::up::Up;
@@ -71,8 +72,12 @@ pub enum Command {
     /// Check a bundle of plugins, or pin it to the components that there are.
     #[command(subcommand)]
     Bundle(BundleCommand),
-    /// Remove what a stopped `gantry up` or `gantry agent` left on this machine: containers, links, rules. Objects stay.
+    /// Remove what a stopped `gantry up` or `gantry agent` left on this machine: containers, links, rules, its proxy. Objects
+    /// stay.
     Clean(Clean),
+    /// Answer HTTP on a node: what its agent starts, and what goes on while the agent is away.
+    #[command(hide = true)]
+    Proxy(ProxyArgs),
     /// Print a completion script: `source <(gantry completion bash)`.
     Completion { shell: clap_complete::Shell },
 }

@@ -14,7 +14,8 @@ use gantry_control::{bootstrap, definitions, events, gc, namespaces, nodes, plug
 use gantry_link::Hub;
 use gantry_model::{Kinds, core};
 use gantry_node::cluster::{Cluster, Local};
-use gantry_node::proxy::Proxy;
+use gantry_node::logs::Notices;
+use gantry_node::proxy::apart::Keeper;
 use gantry_node::records::Outlet;
 use gantry_objects::Objects;
 use gantry_plugin::{Bundle, Engine, EngineOptions, Loaded};
@@ -139,9 +140,10 @@ impl Control {
     }
 
     /// What a node in the same process gets.
-    pub fn upstream(&self, cluster_ranges: Vec<String>, proxy: Proxy) -> Upstream {
+    pub fn upstream(&self, cluster_ranges: Vec<String>, proxy: Keeper, notices: Notices) -> Upstream {
         let (plugins, outlets) = (self.loaded().to_vec(), self.outlets());
-        Upstream { cluster: self.cluster(), plugins, outlets, cluster_ranges, proxy }
+        let absent = self.running.as_ref().map(|running| running.absent().to_vec()).unwrap_or_default();
+        Upstream { cluster: self.cluster(), plugins, absent, outlets, cluster_ranges, notices, proxy }
     }
 
     /// The plugins that run.

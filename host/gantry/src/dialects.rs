@@ -35,15 +35,8 @@ impl Mount {
         {
             return Some(format!("wants requests with {route}, which the resource API answers: give it a listener"));
         }
-        let address = |mount: &Self| mount.listen.map(|listen| listen.address).filter(|address| address.port() != 0);
-        for other in others {
-            let shared = match (address(self), address(other)) {
-                (None, None) => self.listen.is_none() && other.listen.is_none(),
-                (mine, theirs) => mine == theirs,
-            };
-            if !shared {
-                continue;
-            }
+        let address = |mount: &Self| mount.listen.map(|listen| listen.address);
+        for other in others.iter().filter(|other| address(other) == address(self)) {
             if self.listen != other.listen {
                 return Some(format!(
                     "listens where {} does, and not in the same way: one of them says tls",
@@ -94,7 +87,8 @@ impl Dialects {
         self.shared.clone()
     }
 
-    /// Mounts those of a bundle, and no others. Listeners that are there before and after go on.
+    /// Mounts those of a bundle, and no others. Listeners that are there before and after go on. An error is of the first
+    /// address that can't be had; all others are served.
     pub async fn follow(&mut self, loaded: &[Arc<Loaded>]) -> Result<()> {
         let all: Vec<(Option<Listen>, Arc<dyn Dialect>)> = loaded.iter().filter_map(Spoken::of).collect();
         let at = |place: Option<Listen>| all.iter().filter(move |(listen, _)| *listen == place).map(|(_, d)| d.clone());
@@ -106,14 +100,21 @@ impl Dialects {
         for (_, _, listener) in gone {
             listener.stop().await;
         }
-        for listen in wanted {
-            let mounts = match self.own.iter().find(|(known, ..)| *known == listen) {
-                Some((_, mounts, _)) => mounts.clone(),
-                None => self.listen(listen).await?,
-            };
-            mounts.set(at(Some(listen)));
+        // What goes on must not be asked by the old rules while addresses are looked for.
+        for (listen, mounts, _) in &self.own {
+            mounts.set(at(Some(*listen)));
         }
-        Ok(())
+        let mut outcome = Ok(());
+        for listen in wanted {
+            if self.own.iter().any(|(known, ..)| *known == listen) {
+                continue;
+            }
+            match self.listen(listen).await {
+                Ok(mounts) => mounts.set(at(Some(listen))),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        outcome
     }
 
     async fn listen(&mut self, listen: Listen) -> Result<Mounts> {
@@ -186,6 +187,7 @@ mod tests {
     const ALL: &str = "{ path-prefix = \"/\" }";
     const A: &str = "listen = { address = \"127.0.0.1:81\" }";
     const PLAIN: &str = "listen = { address = \"127.0.0.1:81\", tls = false }";
+    const ANY: &str = "listen = { address = \"127.0.0.1:0\" }";
     const B: &str = "listen = { address = \"127.0.0.1:82\" }";
 
     #[test]
@@ -197,6 +199,7 @@ mod tests {
             ((A, ALL), (B, ALL), None),
             ((A, ALL), (A, ONE), Some("some of which are those of first")),
             ((A, ONE), (PLAIN, TWO), Some("not in the same way")),
+            ((ANY, ONE), (ANY, ALL), Some("some of which are those of first")),
         ] {
             let (one, two) = (mount("first", first.0, first.1), mount("second", second.0, second.1));
             let clash = two.clash(&[one]);

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use gantry_api::server::Readiness;
 use gantry_link::Hub;
-use gantry_node::proxy::Proxy;
+use gantry_node::logs::Notices;
+use gantry_node::proxy::apart::Keeper;
 
+use crate::cli::Log;
 use crate::control::Control;
 use crate::node::{Node, NodeArgs};
 use crate::proxy;
@@ -16,18 +18,31 @@ use crate::streams::NodeStreams;
 
 /// The node in this process, if there is to be one.
 pub struct Here<'a> {
-    wanted: Option<&'a NodeArgs>,
+    wanted: Option<Wanted<'a>>,
     data: &'a Path,
     node: Option<Node>,
-    /// From the first start on.
-    proxy: Option<Proxy>,
     started: Arc<AtomicBool>,
+}
+
+struct Wanted<'a> {
+    args: &'a NodeArgs,
+    proxy: Keeper,
+    notices: Notices,
 }
 
 impl<'a> Here<'a> {
     /// Nothing runs yet.
-    pub fn new(wanted: Option<&'a NodeArgs>, data: &'a Path) -> Self {
-        Self { wanted, data, node: None, proxy: None, started: Arc::new(AtomicBool::new(wanted.is_none())) }
+    pub fn new(args: Option<&'a NodeArgs>, data: &'a Path, control: &Control, log: &Log) -> Result<Self> {
+        let wanted = args.map(|args| {
+            let (proxy, notices) = proxy::keeper(control.cluster(), args, data, log)?;
+            Ok::<_, anyhow::Error>(Wanted { args, proxy, notices })
+        });
+        Ok(Self { wanted: wanted.transpose()?, data, node: None, started: Arc::new(AtomicBool::new(args.is_none())) })
+    }
+
+    /// What answers HTTP here.
+    pub fn proxy(&self) -> Option<Keeper> {
+        self.wanted.as_ref().map(|wanted| wanted.proxy.clone())
     }
 
     /// Whether there is to be one and none runs.
@@ -44,28 +59,16 @@ impl<'a> Here<'a> {
 
     /// Starts it, unless it runs.
     pub async fn start(&mut self, control: &Control, hub: &Hub, cluster_ranges: Vec<String>) -> Result<()> {
-        let (Some(wanted), None) = (self.wanted, &self.node) else { return Ok(()) };
-        let proxy = match self.proxy.take() {
-            Some(proxy) => proxy,
-            None => proxy::start(control.cluster(), &wanted.name()?)?,
-        };
-        self.proxy = Some(proxy.clone());
-        let node = Node::start(wanted, self.data, control.upstream(cluster_ranges, proxy)).await?;
+        let (Some(wanted), None) = (&self.wanted, &self.node) else { return Ok(()) };
+        let upstream = control.upstream(cluster_ranges, wanted.proxy.clone(), wanted.notices.clone());
+        let node = Node::start(wanted.args, self.data, upstream).await?;
         hub.add(node.name(), Arc::new(NodeStreams::new(node.agent().clone())));
         self.node = Some(node);
         self.started.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Stops it, and what answers HTTP here; its containers go on.
-    pub async fn end(mut self) {
-        self.stop().await;
-        if let Some(proxy) = self.proxy {
-            proxy.stop().await;
-        }
-    }
-
-    /// Stops it; its containers go on.
+    /// Stops it; its containers and its proxy go on.
     pub async fn stop(&mut self) {
         if let Some(node) = self.node.take() {
             node.stop().await;

@@ -65,6 +65,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
         Command::Token(command) => threaded(command.run()),
         Command::Bundle(command) => command.run(),
         Command::Clean(clean) => threaded(clean.run(cli.log)),
+        Command::Proxy(proxy) => threaded(proxy.run(cli.log)),
         Command::Completion { shell } => {
             cli::complete(shell);
             Ok(ExitCode::SUCCESS)

@@ -18,7 +18,7 @@ use gantry_node::logs::Notices;
 use gantry_node::network::{self, Absent, Plugged, PodNetwork};
 use gantry_node::node::{Description, Machine, Reserved};
 use gantry_node::policy::{self, Guards, PodGuard, Policies};
-use gantry_node::proxy::Proxy;
+use gantry_node::proxy::apart::Keeper;
 use gantry_node::records::{self, Outlet};
 use gantry_node::runtime::Runtime;
 use gantry_plugin::Loaded;
@@ -116,18 +116,27 @@ pub fn run_dir(data: &Path) -> PathBuf {
     Path::new("/run/gantry").join(format!("{:016x}", hasher.finish()))
 }
 
+/// What of a data directory is the node's.
+pub fn node_dir(data: &Path) -> PathBuf {
+    data.join("node")
+}
+
 /// What a node gets from its control plane.
 pub struct Upstream {
     /// Objects.
     pub cluster: Arc<dyn Cluster>,
     /// Plugins; those that act on nodes are picked.
     pub plugins: Vec<Arc<Loaded>>,
+    /// Others of the bundle, which do not run.
+    pub absent: Vec<String>,
     /// Sinks for log lines.
     pub outlets: Vec<Arc<dyn Outlet>>,
     /// Addresses of all pods.
     pub cluster_ranges: Vec<String>,
+    /// Who hears of what becomes of logs on this node.
+    pub notices: Notices,
     /// What answers HTTP here.
-    pub proxy: Proxy,
+    pub proxy: Keeper,
 }
 
 /// A running node.
@@ -144,11 +153,10 @@ pub struct Node {
 impl Node {
     /// Starts the agent. It waits for containerd by itself once containerd answered at all.
     pub async fn start(args: &NodeArgs, data: &Path, upstream: Upstream) -> Result<Self> {
-        let folder = data.join("node");
+        let folder = node_dir(data);
         // Whatever the data directory is: pods' secrets and logs are in there.
         files::make_private(&folder)?;
         let machine = Machine::probe(&folder, args.max_pods).context("can't read what this machine has")?;
-        let notices = Notices::default();
         let name = args.name()?;
         let identity = settle::identity(data, &machine.information.machine_id)?;
         let description = Description {
@@ -162,22 +170,23 @@ impl Node {
             ..Description::default()
         };
         let args = &args.completed(&upstream.cluster_ranges);
-        let runtime = Arc::new(Containerd::connect(args.runtime(data, &notices)).await?);
+        let runtime = Arc::new(Containerd::connect(args.runtime(data, &upstream.notices)).await?);
         for archive in &args.import {
             let names = runtime.import(archive).await.with_context(|| format!("can't import {}", archive.display()))?;
             tracing::info!(?names, archive = %archive.display(), "imported");
         }
-        let Upstream { cluster, plugins, outlets, proxy, .. } = upstream;
+        let Upstream { cluster, plugins, absent, outlets, notices, proxy, .. } = upstream;
         // Before the agent, which takes containers over and reads on what they write.
         let records = ship(args, &name, &folder, notices, outlets).await?;
         dns::tidy(&Prefixes::of(data).links, &plugins).await;
-        tidy(data, &plugins).await;
+        tidy(data, &plugins, &absent).await;
         Prefixes::granted(&plugins).keep(data)?;
         let networked = plugins.iter().any(|plugin| plugin.network().is_some());
         let pod_ranges = settle::settle(&*cluster, &description, data, networked).await?;
         let description = Description { pod_ranges, ..description };
         let network = network(args, &description, data, &cluster, &plugins).await?;
         let (recorder, events) = Recorder::new(cluster.clone(), &name);
+        retain(&proxy, &plugins).await;
         let balancers = balancers(args, &description, data, &cluster, &plugins, &proxy);
         let guards = policies(args, &description, data, &cluster, &plugins);
         let (dns, names) = dns::start(&args.dns, &description, &args.cluster_range, &folder, &cluster, &plugins);
@@ -265,9 +274,11 @@ async fn network(
 }
 
 /// Removes what load balancers and network policies that are not in the bundle any more have put on the node.
-async fn tidy(data: &Path, plugins: &[Arc<Loaded>]) {
+/// A plugin that is in it and could not be loaded is expected back: its rules are better than none.
+async fn tidy(data: &Path, plugins: &[Arc<Loaded>], absent: &[String]) {
     let acts = |loaded: &&Arc<Loaded>| loaded.load_balancer().is_some() || loaded.network_policy().is_some();
-    let stay: Vec<&str> = plugins.iter().filter(acts).map(|loaded| loaded.name()).collect();
+    let loaded = plugins.iter().filter(acts).map(|loaded| loaded.name());
+    let stay: Vec<&str> = loaded.chain(absent.iter().map(String::as_str)).collect();
     if let Err(error) = network::retire(&network_dir(data), &stay, None).await {
         tracing::warn!(%error, "what plugins that are gone have put on this node stays");
     }
@@ -277,17 +288,22 @@ fn network_dir(data: &Path) -> PathBuf {
     data.join("network")
 }
 
+/// Listeners of plugins that are not here any more go.
+async fn retain(proxy: &Keeper, plugins: &[Arc<Loaded>]) {
+    let here = plugins.iter().filter(|loaded| loaded.grants().plan("proxy")).map(|loaded| loaded.name());
+    if let Err(error) = proxy.retain(&here.collect::<Vec<_>>()).await {
+        tracing::warn!(%error, "listeners of plugins that are gone stay");
+    }
+}
+
 fn balancers(
     args: &NodeArgs,
     node: &Description,
     data: &Path,
     cluster: &Arc<dyn Cluster>,
     plugins: &[Arc<Loaded>],
-    proxy: &Proxy,
+    proxy: &Keeper,
 ) -> Vec<Balancer> {
-    // Those of plugins that are not here any more go.
-    let here = plugins.iter().filter(|loaded| loaded.grants().plan("proxy")).map(|loaded| loaded.name());
-    proxy.retain(&here.collect::<Vec<_>>());
     let loaded = plugins.iter().filter_map(|loaded| Some((loaded, loaded.load_balancer()?)));
     let options = loaded.map(|(loaded, plugin)| balancer::Options {
         plugin,

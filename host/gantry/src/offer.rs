@@ -39,12 +39,20 @@ impl Offer {
         let chosen: Vec<&Arc<Loaded>> = loaded.iter().filter(acts).collect();
         let names: Vec<&str> = chosen.iter().map(|loaded| loaded.name()).collect();
         let sink_names = sinks.iter().map(|sink| sink.name().to_owned()).collect();
+        let absent = others(&table, &names);
         Ok(Self {
-            offer: BundleOffer { bundle: part(table, &names)?, sinks: sink_names, cluster_ranges },
+            offer: BundleOffer { bundle: part(table, &names)?, sinks: sink_names, cluster_ranges, absent },
             sinks,
             files: chosen.iter().map(|loaded| (loaded.digest().to_owned(), loaded.file().to_owned())).collect(),
         })
     }
+}
+
+/// The names of a bundle's plugins but for these.
+fn others(bundle: &Table, names: &[&str]) -> Vec<String> {
+    let plugins = bundle.get("plugin").and_then(Value::as_array).into_iter().flatten();
+    let all = plugins.filter_map(|plugin| plugin.get("name")?.as_str());
+    all.filter(|name| !names.contains(name)).map(str::to_owned).collect()
 }
 
 /// The bundle with these plugins only, as text. Where their components lie is the node's own business.
@@ -99,6 +107,7 @@ mod tests {
     fn a_part_of_a_bundle_is_a_bundle() {
         let text = "name = \"all\"\n[[plugin]]\nname = \"brain\"\n[[plugin]]\nname = \"wires\"\nsource = \"/x/w.wasm\"\n\
                     memory = \"64Mi\"\n[plugin.config]\nmtu = 1400\n[plugin.grants]\nplans = [\"network\"]\n";
+        assert_eq!(others(&toml::from_str(text).unwrap(), &["wires"]), ["brain"]);
         let part = part(toml::from_str(text).unwrap(), &["wires"]).unwrap();
         let bundle = Bundle::parse(&part, Path::new("part")).unwrap();
         assert_eq!((bundle.name.as_str(), bundle.plugins.len()), ("all", 1));

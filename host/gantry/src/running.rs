@@ -21,6 +21,8 @@ const CONCURRENCY: u32 = 2;
 /// Plugins at work.
 pub struct Running {
     loaded: Vec<Arc<Loaded>>,
+    /// Plugins of the bundle that could not be had.
+    absent: Vec<String>,
     reconcilers: Vec<reconcile::Handle>,
     scheduler: scheduling::Handle,
     records: records::Records,
@@ -47,14 +49,20 @@ impl Running {
             objects: objects.clone(),
             recorder: recorder.clone(),
         };
+        let absent = options.refused.iter().map(|refused| refused.name.clone()).collect();
         let mut told = JoinSet::new();
         told.spawn(plugins::run(options));
-        Self { loaded, reconcilers, scheduler, records, told, reviews }
+        Self { loaded, absent, reconcilers, scheduler, records, told, reviews }
     }
 
     /// The plugins.
     pub fn loaded(&self) -> &[Arc<Loaded>] {
         &self.loaded
+    }
+
+    /// Plugins of the bundle that could not be had.
+    pub fn absent(&self) -> &[String] {
+        &self.absent
     }
 
     /// Where log lines of nodes are handed over.
@@ -87,7 +95,11 @@ fn reconciler(plugin: &Arc<Loaded>, objects: &Objects, recorder: &Recorder) -> O
     }))
 }
 
+/// A plugin that serves several names has tables for each.
 fn schedule(loaded: &[Arc<Loaded>], objects: &Objects, recorder: &Recorder) -> scheduling::Handle {
-    let policies = loaded.iter().filter_map(|plugin| Some((plugin.name().to_owned(), plugin.scheduler()?)));
-    scheduling::start(scheduling::Options::new(objects.clone(), recorder.clone(), policies.collect()))
+    let policies = loaded.iter().flat_map(|plugin| {
+        let named = move |name: &String| Some((name.clone(), plugin.name().to_owned(), plugin.scheduler()?));
+        plugin.scheduler_names().iter().filter_map(named)
+    });
+    scheduling::start(scheduling::Options::serving(objects.clone(), recorder.clone(), policies))
 }

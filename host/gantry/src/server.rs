@@ -76,11 +76,12 @@ pub async fn run(args: &ServerArgs, node: Option<&NodeArgs>, log: &Log) -> Resul
     let begun = std::time::Instant::now();
     std::fs::create_dir_all(&args.data_dir).with_context(|| format!("can't make {}", args.data_dir.display()))?;
     let data = args.data_dir.canonicalize()?;
-    let metrics = telemetry::start()?;
+    let counted = telemetry::start()?;
     let (mut stop, mut reload) = (Stop::new()?, Reload::new()?);
     let mut control = Control::start(args.settings(&data)).await?;
     let hub = Hub::new(Arc::new(args.offer(&control)?));
-    let mut here = Here::new(node, &data);
+    let mut here = Here::new(node, &data, &control, log)?;
+    let metrics = telemetry::metrics(counted, here.proxy());
     let api = control::serve(&mut control, &args.serving(&data), &hub, metrics, here.readiness()).await?;
     let fleet = (args.hollow_nodes > 0).then(|| Fleet::start(control.cluster(), args.fleet()));
     // The API is served first: what keeps a node from starting can be mended through it.
@@ -103,7 +104,7 @@ pub async fn run(args: &ServerArgs, node: Option<&NodeArgs>, log: &Log) -> Resul
     if let Some(fleet) = fleet {
         fleet.stop().await;
     }
-    here.end().await;
+    here.stop().await;
     control.stop().await;
     outcome
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use gantry_api::server::Metrics;
+use gantry_node::proxy::apart::Keeper;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
 /// Upper bounds of latency histograms, in seconds.
@@ -12,8 +13,11 @@ const LATENCY: &[f64] = &[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.0
 /// Histograms gather samples until somebody looks at them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Starts counting. What is answered gives `/metrics`.
-pub fn start() -> Result<Metrics> {
+/// What this process counts, made anew at each call.
+pub type Counted = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Starts counting.
+pub fn start() -> Result<Counted> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), LATENCY)?
         .install_recorder()
@@ -26,10 +30,22 @@ pub fn start() -> Result<Metrics> {
             upkeep.run_upkeep();
         }
     });
-    Ok(Arc::new(move || {
-        process();
-        handle.render()
-    }))
+    Ok(Arc::new(move || handle.render()))
+}
+
+/// `/metrics`: of this process, and of the node's proxy, which counts nothing that this process does.
+pub fn metrics(counted: Counted, proxy: Option<Keeper>) -> Metrics {
+    Arc::new(move || {
+        let (counted, proxy) = (counted.clone(), proxy.clone());
+        Box::pin(async move {
+            let proxied = match &proxy {
+                Some(proxy) => proxy.metrics().await,
+                None => String::new(),
+            };
+            process();
+            counted() + &proxied
+        })
+    })
 }
 
 /// What the kernel says of this process, under the names that Prometheus' own clients use.

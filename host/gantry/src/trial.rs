@@ -36,6 +36,9 @@ pub async fn run(plugin: &Loaded) -> Result<Tried, String> {
     if let Some(what) = plugin.grants().lacking().into_iter().next() {
         return Err(format!("{what}: it can do nothing without"));
     }
+    if plugin.entry().scheduler_names.is_some() && plugin.scheduler().is_none() {
+        return Err("scheduler-names: it is no scheduler".to_owned());
+    }
     let mut tried = Tried::default();
     if let Some(controller) = plugin.controller() {
         tried.take(controller.describe().await)?;

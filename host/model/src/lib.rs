@@ -9,6 +9,7 @@ pub mod key;
 pub mod kind;
 pub mod managed;
 pub mod meta;
+pub mod order;
 pub mod patch;
 pub(crate) mod path;
 pub mod pointer;

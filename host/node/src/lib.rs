@@ -18,3 +18,4 @@ pub mod records;
 mod resolv;
 pub mod runtime;
 mod time;
+mod whole;

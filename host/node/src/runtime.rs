@@ -182,6 +182,8 @@ pub struct ContainerSpec {
     pub log_limit: (u64, u32),
     /// cgroup parent of the pod, relative: `gantry/pod<uid>`.
     pub cgroup_parent: String,
+    /// Of all containers of the sandbox together; set when it is made. Of these only CPU and memory count.
+    pub sandbox_limits: Limits,
 }
 
 /// How a container is.

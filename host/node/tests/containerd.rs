@@ -6,6 +6,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -120,8 +121,18 @@ async fn limits_hold_and_use_is_measured() {
         pids: Some(20),
         oom_score_adj: Some(500),
     };
+    spec.sandbox_limits = Limits { memory: Some(64 << 20), ..spec.limits.clone() };
     let pid = node.run(&spec).await;
     assert_eq!(fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap(), "500\n");
+    // Version 1 or 2.
+    let set = |files: [&str; 2]| {
+        let mut found = cgroups(&spec.cgroup_parent).into_iter().flat_map(|dir| files.map(|file| dir.join(file)));
+        let file = found.find(|file| file.exists()).unwrap();
+        fs::read_to_string(file).unwrap().trim().to_owned()
+    };
+    assert_eq!(set(["memory.limit_in_bytes", "memory.max"]), (64 << 20).to_string());
+    assert!(["512", "20"].contains(&&*set(["cpu.shares", "cpu.weight"])));
+    assert!(["20000", "20000 100000"].contains(&&*set(["cpu.cfs_quota_us", "cpu.max"])));
     let usage = node.runtime.usage("c1").await.unwrap();
     assert!(usage.memory > 0 && usage.memory < 32 << 20 && usage.cpu_nanos > 0, "{usage:?}");
     let mut hungry = node.shell("c2", "");
@@ -249,6 +260,20 @@ async fn what_a_killed_agent_was_making_goes() {
     node.stop().await;
 }
 
+/// As after a request to containerd that was cut off, its sender killed, while the shim started.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shim_without_a_task_goes_with_its_sandbox() {
+    let node = Node::with_image().await;
+    let spec = node.shell("c1", "sleep 1000");
+    node.runtime.create(&spec).await.unwrap();
+    let (shim, _log) = node.stray_shim(&spec);
+    assert!(UnixStream::connect(&shim).is_ok());
+    node.runtime.remove(&spec.id).await.unwrap();
+    node.runtime.remove_sandbox(&spec.sandbox).await.unwrap();
+    eventually("the shim ends", async || UnixStream::connect(&shim).is_err()).await;
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_restarts_takes_over() {
     let mut node = Node::with_image().await;
@@ -307,7 +332,9 @@ async fn processes_run_in_containers() {
     let (code, text) =
         node.runtime.run("c1", &command("id -u; echo $FROM_POD; echo no >&2; exit 4"), PATIENCE).await.unwrap();
     assert_eq!(code, 4);
-    assert!(text.contains("1000\nyes\n") && text.contains("no\n"), "{text}");
+    // Both streams are there, each in its order; between two pipes there is none.
+    let (out, err): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| *line != "no");
+    assert_eq!((out, err), (vec!["1000", "yes"], vec!["no"]), "{text}");
     let late = node.runtime.run("c1", &command("sleep 500"), Duration::from_millis(300)).await.unwrap_err();
     assert!(late.to_string().contains("timed out"), "{late}");
     eventually("the late command is gone", async || {

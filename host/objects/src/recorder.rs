@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gantry_model::Status;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -29,7 +30,8 @@ pub enum Severity {
 }
 
 /// What an Event is about: `involvedObject`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct About {
     /// `apps/v1`
     pub api_version: String,

@@ -9,14 +9,27 @@ pub mod platform {
             package gantry:host@0.1.0;
             world everything {
                 import gantry:plugin/types@0.1.0;
-                import gantry:plugin/routing@0.1.0;
-                import gantry:plugin/plan@0.1.0;
                 import gantry:plugin/log@0.1.0;
                 import gantry:plugin/config@0.1.0;
                 import gantry:plugin/objects@0.1.0;
             }
         ",
         imports: { "gantry:plugin/objects": async, default: trappable },
+    });
+}
+
+/// What plans say. They are written down too: a node's proxy is another process.
+pub mod plans {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "
+            package gantry:host@0.1.0;
+            world plans {
+                import gantry:plugin/routing@0.1.0;
+                import gantry:plugin/plan@0.1.0;
+            }
+        ",
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }
 
@@ -88,8 +101,8 @@ pub mod network {
             "gantry:plugin/types": crate::bindings::platform::gantry::plugin::types,
             "gantry:plugin/log": crate::bindings::platform::gantry::plugin::log,
             "gantry:plugin/config": crate::bindings::platform::gantry::plugin::config,
-            "gantry:plugin/routing": crate::bindings::platform::gantry::plugin::routing,
-            "gantry:plugin/plan": crate::bindings::platform::gantry::plugin::plan,
+            "gantry:plugin/routing": crate::bindings::plans::gantry::plugin::routing,
+            "gantry:plugin/plan": crate::bindings::plans::gantry::plugin::plan,
         },
         exports: { default: async },
     });
@@ -104,8 +117,8 @@ pub mod load_balancer {
             "gantry:plugin/types": crate::bindings::platform::gantry::plugin::types,
             "gantry:plugin/log": crate::bindings::platform::gantry::plugin::log,
             "gantry:plugin/config": crate::bindings::platform::gantry::plugin::config,
-            "gantry:plugin/routing": crate::bindings::platform::gantry::plugin::routing,
-            "gantry:plugin/plan": crate::bindings::platform::gantry::plugin::plan,
+            "gantry:plugin/routing": crate::bindings::plans::gantry::plugin::routing,
+            "gantry:plugin/plan": crate::bindings::plans::gantry::plugin::plan,
         },
         exports: { default: async },
     });
@@ -120,8 +133,8 @@ pub mod network_policy {
             "gantry:plugin/types": crate::bindings::platform::gantry::plugin::types,
             "gantry:plugin/log": crate::bindings::platform::gantry::plugin::log,
             "gantry:plugin/config": crate::bindings::platform::gantry::plugin::config,
-            "gantry:plugin/routing": crate::bindings::platform::gantry::plugin::routing,
-            "gantry:plugin/plan": crate::bindings::platform::gantry::plugin::plan,
+            "gantry:plugin/routing": crate::bindings::plans::gantry::plugin::routing,
+            "gantry:plugin/plan": crate::bindings::plans::gantry::plugin::plan,
         },
         exports: { default: async },
     });

@@ -41,7 +41,7 @@ pub mod network {
     pub use crate::bindings::network::exports::gantry::plugin::network::{
         Attached, Attachment, Detached, Lease, NodeInfo, Peer, PeerDelta, PortMapping, Protocol,
     };
-    pub use crate::bindings::platform::gantry::plugin::plan::{
+    pub use crate::bindings::plans::gantry::plugin::plan::{
         Address, Bridge, KeptFlow, KeptFlows, KeptPeers, KeptRoutes, Operation, Place, Route, Sysctl, TunnelPeer, Veth,
         Vxlan,
     };
@@ -61,8 +61,8 @@ pub mod network {
 
 /// `wit/routing.wit`, and what of `wit/plan.wit` is for proxies.
 pub mod proxy {
-    pub use crate::bindings::platform::gantry::plugin::plan::{Certificate, KeptProxies, Listener, Pool};
-    pub use crate::bindings::platform::gantry::plugin::routing::{
+    pub use crate::bindings::plans::gantry::plugin::plan::{Certificate, KeptProxies, Listener, Pool};
+    pub use crate::bindings::plans::gantry::plugin::routing::{
         Action, Balance, Condition, FieldMatch, HealthCheck, HostKind, HostMatch, HttpVersion, Manner, PathKind,
         PathMatch, Redirect, Response, Rule, Weighted,
     };

@@ -175,6 +175,11 @@ impl Loaded {
         self.api.clone()
     }
 
+    /// Values of `spec.schedulerName` whose pods it places: the bundle's, or else the manifest's.
+    pub fn scheduler_names(&self) -> &[String] {
+        self.entry.scheduler_names.as_deref().unwrap_or(&self.manifest.scheduler_names)
+    }
+
     /// The plugin as a placement policy. Each call gives another, with its own instance and tables.
     pub fn scheduler(&self) -> Option<Box<dyn Scheduler>> {
         let recipe = self.linked.scheduler.clone()?;

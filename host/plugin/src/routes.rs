@@ -68,10 +68,11 @@ impl Route {
         Self { path: PathRule::Exact(path.to_owned()), header: None }
     }
 
-    /// Whether a request is meant.
+    /// Whether a request is meant. Of a header that is there several times the first counts, so that rules of different
+    /// prefixes never mean the same request.
     pub fn matches(&self, head: &Parts) -> bool {
         let begins = |(name, prefix): &(String, String)| {
-            head.headers.get_all(name).iter().any(|value| value.as_bytes().starts_with(prefix.as_bytes()))
+            head.headers.get(name).is_some_and(|value| value.as_bytes().starts_with(prefix.as_bytes()))
         };
         self.path.has(head.uri.path()) && self.header.as_ref().is_none_or(begins)
     }
@@ -171,6 +172,9 @@ mod tests {
         ] {
             assert_eq!(rule.matches(&head(path, header)), want, "{rule} {path} {header:?}");
         }
+        let mut twice = head("/", Some(("x-amz-target", "Two.List")));
+        twice.headers.append("x-amz-target", http::HeaderValue::from_static("One.List"));
+        assert!(!target.matches(&twice), "the second of a header counts");
     }
 
     #[test]

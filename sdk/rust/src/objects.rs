@@ -57,6 +57,15 @@ pub fn apply_one(write: Write) -> Result<Written> {
     host::apply(&[write]).pop().unwrap_or_else(|| Err(Error::internal("the host gave no answer to a write")))
 }
 
+/// Makes one write about an object that was read before. That the object is gone, or another one by now, is no failure: what
+/// became of it has a pass of its own to come.
+pub fn settle(write: Write) -> Result<()> {
+    match apply_one(write) {
+        Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Records events. Fire and forget; equal ones are counted, not repeated.
 pub fn record(events: &[Event]) {
     if !events.is_empty() {

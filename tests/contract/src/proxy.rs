@@ -108,6 +108,7 @@ pub(crate) fn listener(given: host::Listener) -> sdk::Listener {
         certificates: given.certificates.into_iter().map(certificate).collect(),
         rules: given.rules.into_iter().map(to_sdk::rule).collect(),
         frontends: given.frontends,
+        access_log: given.access_log,
     }
 }
 

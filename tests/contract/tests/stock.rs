@@ -24,6 +24,7 @@ use network_policy::Policies;
 use network_policy::admission::Review as PolicyReview;
 use network_routes::RoutedNetwork;
 use network_vxlan::OverlayNetwork;
+use scheduler_ecs::Ecs as EcsScheduler;
 use scheduler_kubernetes::Kubernetes;
 use sink_file::Files;
 
@@ -43,6 +44,7 @@ const STOCK: &[&str] = &[
     "network-policy",
     "network-routes",
     "network-vxlan",
+    "scheduler-ecs",
     "scheduler-kubernetes",
     "sink-file",
 ];
@@ -65,7 +67,7 @@ fn given(objects: Vec<Value>) -> Given {
     Given { config: json!({}), objects }
 }
 
-/// A task, and what it is made from.
+/// A task, what it is made from, and a service of more of them.
 fn task() -> Vec<Value> {
     vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ecs"}}),
@@ -76,6 +78,11 @@ fn task() -> Vec<Value> {
         json!({
             "apiVersion": "ecs.gantry.dev/v1", "kind": "Task", "metadata": {"name": "0123456789abcdef", "namespace": "ecs"},
             "spec": {"cluster": "default", "taskDefinition": "web.r1", "desiredStatus": "RUNNING"},
+        }),
+        json!({
+            "apiVersion": "ecs.gantry.dev/v1", "kind": "Service", "metadata": {"name": "web.s0", "namespace": "ecs"},
+            "spec": {"cluster": "default", "serviceName": "web", "desiredCount": 3, "deployment": {"id": "ecs-svc/1"},
+                "template": {"labels": {}, "spec": {"cluster": "default", "taskDefinition": "web.r1"}}},
         }),
     ]
 }
@@ -252,11 +259,13 @@ fn ingress_as_a_component() {
 #[test]
 fn scheduler_natively() {
     suite::scheduler::<Kubernetes>(&Config::from(json!({})), &suite::history());
+    suite::scheduler::<EcsScheduler>(&Config::from(json!({})), &suite::history());
 }
 
 #[test]
 fn scheduler_as_a_component() {
     run(component("scheduler-kubernetes"), &given(Vec::new())).unwrap();
+    run(component("scheduler-ecs"), &given(Vec::new())).unwrap();
 }
 
 #[test]

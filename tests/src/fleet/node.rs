@@ -5,6 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::wire::{SERVER, Wire};
 use super::{Options, PORT, folder, said};
@@ -133,6 +135,10 @@ impl Node {
     pub(super) fn kill(&self) -> Result<()> {
         self.wire.connected(self.number, false)?;
         self.crash()?;
+        for proxy in left::proxies(&[self.data()]) {
+            // It may have ended meanwhile.
+            let _ = kill(Pid::from_raw(proxy), Signal::SIGKILL);
+        }
         for task in self.ctr(&["tasks", "list", "--quiet"])?.lines() {
             // It may have ended meanwhile.
             let _ = self.ctr(&["tasks", "kill", "--all", "--signal", "SIGKILL", task]);

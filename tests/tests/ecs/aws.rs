@@ -15,9 +15,35 @@ const ENDPOINT: &str = "http://127.0.0.1:8086";
 pub const KEY: &str = "AKIAGANTRYTESTKEY000";
 const SECRET: &str = "gantry/test+secret+key";
 
+/// What serves Frontends of the class `cluster`.
+const BALANCER: &str = r#"
+[[plugin]]
+name = "load-balancer-nftables"
+grants = "asked"
+[plugin.config]
+service-ranges = ["10.96.0.0/16"]
+"#;
+
 /// Starts with the bundle for ECS.
 pub fn bundle(options: &mut Options) -> Result<()> {
-    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/bundles/ecs.toml");
+    bundle_named(options, "ecs.toml")
+}
+
+/// Starts with a bundle of the repository.
+pub fn bundle_named(options: &mut Options, name: &str) -> Result<()> {
+    bundle_with(options, name, "")
+}
+
+/// The same with another entry.
+pub fn bundle_with(options: &mut Options, name: &str, entries: &str) -> Result<()> {
+    let stock = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/bundles").join(name);
+    // A rollout need not wait as long for what is well.
+    let (entry, source) = ("name = \"controller-ecs\"\ngrants = \"asked\"\n", options.data.join("source.toml"));
+    let text = fs::read_to_string(&stock).with_context(|| format!("can't read {}", stock.display()))?;
+    ensure!(text.contains(entry), "{} has no controller-ecs as this test knows it", stock.display());
+    let text = text.replace(entry, &format!("{entry}[plugin.config]\nhealthy-after-seconds = 3\n"));
+    let more = if text.contains("\"load-balancer-nftables\"") { "" } else { BALANCER };
+    fs::write(&source, format!("{text}{more}{entries}"))?;
     options.bundle = options.data.join("bundle.toml");
     let mut pin = Command::new(&options.gantry);
     pin.args(["bundle", "pin"]).arg(source).arg("--plugins").arg(&options.plugins).arg("--output").arg(&options.bundle);
@@ -32,8 +58,13 @@ pub fn key(case: &Case) -> Result<()> {
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ecs-access-keys", "namespace": "kube-system"},
         "stringData": {KEY: SECRET},
     });
-    fs::write(file(case), secret.to_string())?;
-    let applied = case.line(&format!("-n kube-system apply -f {}", file(case).display())).map(drop);
+    apply(case, "kube-system", &secret)
+}
+
+/// Applies an object in another namespace than the case's own.
+pub fn apply(case: &Case, namespace: &str, object: &Value) -> Result<()> {
+    fs::write(file(case), object.to_string())?;
+    let applied = case.line(&format!("-n {namespace} apply -f {}", file(case).display())).map(drop);
     fs::remove_file(file(case))?;
     applied
 }

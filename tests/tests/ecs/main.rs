@@ -1,13 +1,18 @@
 //! The stock bundle for Amazon ECS, with the real `aws` and real containers: who may ask, clusters, task definitions, tasks
-//! from their start to their end, and answers that have no member which botocore does not know.
+//! from their start to their end, services, and answers that have no member which botocore does not know.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod aws;
+mod capacity;
+mod containers;
+mod placement;
+mod services;
 
 use anyhow::{Result, ensure};
 use aws::Aws;
 use gantry_tests::case::text;
 use gantry_tests::manifests::IMAGE;
+use gantry_tests::stack::Options;
 use gantry_tests::{Case, Suite};
 use serde_json::{Value, json};
 
@@ -26,6 +31,76 @@ fn aws_runs_and_stops_tasks() -> Result<()> {
     members(&aws)?;
     aws.ok("delete-cluster --cluster blue")?;
     ensure!(aws.fail("delete-cluster --cluster blue")?.contains("ClusterNotFoundException"));
+    suite.stop()
+}
+
+#[test]
+fn containers_have_what_their_definition_says() -> Result<()> {
+    in_a_cluster("ecs_containers", containers::have)
+}
+
+#[test]
+fn containers_are_checked() -> Result<()> {
+    in_a_cluster("ecs_health", containers::are_checked)
+}
+
+#[test]
+fn containers_come_in_order() -> Result<()> {
+    in_a_cluster("ecs_order", containers::come_in_order)
+}
+
+#[test]
+fn containers_have_secrets() -> Result<()> {
+    in_a_cluster("ecs_secrets", containers::have_secrets)
+}
+
+#[test]
+fn containers_have_ports_of_the_node() -> Result<()> {
+    in_a_cluster("ecs_ports", containers::have_ports)
+}
+
+#[test]
+fn services_keep_up_their_tasks() -> Result<()> {
+    in_a_cluster("ecs_services", services::live)
+}
+
+#[test]
+fn services_have_a_task_on_each_node() -> Result<()> {
+    in_a_cluster("ecs_daemons", services::on_each_node)
+}
+
+#[test]
+fn services_have_task_sets() -> Result<()> {
+    in_a_cluster("ecs_sets", services::in_sets)
+}
+
+#[test]
+fn services_are_balanced() -> Result<()> {
+    in_a_cluster("ecs_balanced", services::balanced)
+}
+
+#[test]
+fn services_are_found_by_name() -> Result<()> {
+    with_a_cluster("ecs_names", |options| aws::bundle_with(options, "ecs.toml", services::NAMES), services::named)
+}
+
+/// On a control plane of its own, with the cluster `blue` until the end.
+fn in_a_cluster(name: &str, scenario: fn(&Case, &Aws) -> Result<()>) -> Result<()> {
+    with_a_cluster(name, aws::bundle, scenario)
+}
+
+/// The same with another bundle.
+fn with_a_cluster(
+    name: &str,
+    bundle: fn(&mut Options) -> Result<()>,
+    scenario: fn(&Case, &Aws) -> Result<()>,
+) -> Result<()> {
+    let mut suite = Suite::start_with(name, bundle)?;
+    let case = suite.case(name)?;
+    let aws = Aws::new(&case)?;
+    aws.ok("create-cluster --cluster-name blue")?;
+    scenario(&case, &aws)?;
+    aws.ok("delete-cluster --cluster blue")?;
     suite.stop()
 }
 
@@ -92,9 +167,10 @@ fn definitions(aws: &Aws) -> Result<()> {
     ensure!(aws.ok("list-task-definition-families")?["families"] == json!(["sleeps"]));
     let said = aws.fail("run-task --cluster blue --task-definition sleeps:1")?;
     ensure!(said.contains("ClientException") && said.contains("inactive"), "{said}");
-    let volumes = json!({"family": "v", "containerDefinitions": [container("id")], "volumes": [{"name": "x"}]});
+    let volume = json!({"name": "x", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}});
+    let volumes = json!({"family": "v", "containerDefinitions": [container("id")], "volumes": [volume]});
     let said = aws.fail(&format!("register-task-definition --cli-input-json {volumes}"))?;
-    ensure!(said.contains("ClientException") && said.contains("volumes is not supported"), "{said}");
+    ensure!(said.contains("ClientException") && said.contains("a storage plugin for EFS"), "{said}");
     Ok(())
 }
 
@@ -128,7 +204,7 @@ fn a_task_runs_until_it_is_stopped(case: &Case, aws: &Aws) -> Result<()> {
     })
 }
 
-/// By an exit, and by an image that is not there.
+/// By an exit, by an image that is not there, and by a pod that the host does not take.
 fn tasks_end_by_themselves(aws: &Aws) -> Result<()> {
     register(
         aws,
@@ -136,9 +212,12 @@ fn tasks_end_by_themselves(aws: &Aws) -> Result<()> {
         json!([container("exit 3"), {"name": "side", "image": IMAGE, "memory": 32, "essential": false, "command": ["sleep", "1000"], "stopTimeout": 1}]),
     )?;
     register(aws, "absent", json!([{"name": "main", "image": "gantry.local/none:1", "memory": 64}]))?;
+    let narrow = json!({"cpu": "1", "containerOverrides": [{"name": "Main_1", "cpu": 512}]});
+    let narrow = format!("exits --overrides {narrow}");
     for (family, code, reason) in [
         ("exits", "EssentialContainerExited", "Essential container in task exited"),
         ("absent", "TaskFailedToStart", "CannotPullContainerError"),
+        (narrow.as_str(), "TaskFailedToStart", "must be less than or equal to cpu limit"),
     ] {
         let run = aws.ok(&format!("run-task --cluster blue --task-definition {family}"))?;
         let arn = text(&run, "/tasks/0/taskArn");
@@ -160,7 +239,12 @@ fn what_is_not_there_is_said(aws: &Aws) -> Result<()> {
         ("run-task --cluster blue --task-definition sleeps --count 11", "InvalidParameterException"),
         ("stop-task --cluster blue --task 00000000000000000000000000000000", "The referenced task was not found"),
         ("describe-task-definition --task-definition nothing", "Unable to describe task definition"),
-        ("describe-capacity-providers", "UnsupportedFeatureException"),
+        ("describe-task-sets --cluster blue --service nothing", "ServiceNotFoundException"),
+        ("get-task-protection --cluster blue", "UnsupportedFeatureException"),
+        ("create-cluster --cluster-name red --capacity-providers nothing", "was not found"),
+        ("put-account-setting --name serviceLongArnFormat --value disabled", "ClientException"),
+        ("discover-poll-endpoint", "AccessDeniedException"),
+        ("delete-task-definitions --task-definitions sleeps", "family:revision"),
         ("list-clusters --next-token =", "InvalidParameterException"),
     ] {
         let said = aws.fail(line)?;
@@ -175,7 +259,7 @@ fn what_is_not_there_is_said(aws: &Aws) -> Result<()> {
 fn lists_come_in_pages(aws: &Aws) -> Result<()> {
     let all = aws.ok("list-tasks --cluster blue --desired-status STOPPED --page-size 1")?;
     let stopped = all["taskArns"].as_array().map_or(0, Vec::len);
-    ensure!(stopped == 3, "{all}");
+    ensure!(stopped == 4, "one that was stopped, and three that ended by themselves: {all}");
     Ok(())
 }
 
@@ -207,10 +291,32 @@ fn members(aws: &Aws) -> Result<()> {
         ("StopTask", json!({"cluster": "blue", "task": tasks[0]})),
         ("ListContainerInstances", json!({"cluster": "blue"})),
         ("DescribeContainerInstances", json!({"cluster": "blue", "containerInstances": nodes})),
+        (
+            "PutAttributes",
+            json!({"cluster": "blue", "attributes": [{"name": "stack", "value": "prod", "targetId": nodes[0]}]}),
+        ),
+        ("ListAttributes", json!({"cluster": "blue", "targetType": "container-instance"})),
+        ("DeleteAttributes", json!({"cluster": "blue", "attributes": [{"name": "stack", "targetId": nodes[0]}]})),
+        (
+            "UpdateContainerInstancesState",
+            json!({"cluster": "blue", "containerInstances": nodes, "status": "DRAINING"}),
+        ),
+        ("UpdateContainerInstancesState", json!({"cluster": "blue", "containerInstances": nodes, "status": "ACTIVE"})),
+        ("StartTask", json!({"cluster": "blue", "taskDefinition": "sleeps", "containerInstances": nodes})),
         ("TagResource", json!({"resourceArn": cluster, "tags": [{"key": "k", "value": "v"}]})),
         ("UntagResource", json!({"resourceArn": cluster, "tagKeys": ["k"]})),
         ("ListTagsForResource", json!({"resourceArn": cluster})),
         ("DeregisterTaskDefinition", json!({"taskDefinition": "wide:1"})),
+        ("DeleteTaskDefinitions", json!({"taskDefinitions": ["wide:1", "wide:9"]})),
+        ("UpdateCluster", json!({"cluster": "blue"})),
+        (
+            "UpdateClusterSettings",
+            json!({"cluster": "blue", "settings": [{"name": "containerInsights", "value": "disabled"}]}),
+        ),
+        ("PutAccountSetting", json!({"name": "taskLongArnFormat", "value": "enabled"})),
+        ("PutAccountSettingDefault", json!({"name": "containerInsights", "value": "disabled"})),
+        ("ListAccountSettings", json!({"effectiveSettings": true})),
+        ("DeleteAccountSetting", json!({"name": "taskLongArnFormat"})),
     ] {
         aws.strictly(operation, &input)?;
     }
@@ -219,6 +325,8 @@ fn members(aws: &Aws) -> Result<()> {
     let twice =
         aws.strictly("RunTask", &json!({"cluster": "blue", "taskDefinition": "sleeps", "clientToken": "two"}))?;
     ensure!(text(&again, "/tasks/0/taskArn") == text(&twice, "/tasks/0/taskArn"), "a token makes one task");
+    let said = aws.fail("run-task --cluster blue --task-definition sleeps --count 2 --client-token two")?;
+    ensure!(said.contains("ConflictException"), "{said}");
     let running = aws.ok("list-tasks --cluster blue")?;
     for arn in running["taskArns"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         aws.ok(&format!("stop-task --cluster blue --task {arn}"))?;

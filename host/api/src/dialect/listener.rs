@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
@@ -10,19 +11,15 @@ use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use hyper_util::server::graceful::Watcher;
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::Mounts;
-use crate::server::{Builders, Error, Limits, Tls, acceptor, listen};
+use crate::server::{Builders, Error, Limits, Tls, accept, acceptor, listen};
 use crate::wire::reply;
-
-/// Connections at once.
-const CONNECTIONS: usize = 1024;
 
 /// Where a listener listens, and how.
 pub struct Socket {
@@ -49,8 +46,10 @@ impl Listener {
         let listener = listen(socket.address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let stop = CancellationToken::new();
-        let serving = Serving { acceptor, mounts, limits: socket.limits, builders: Builders::new(socket.limits) };
-        let task = tokio::spawn(accept(listener, Arc::new(serving), stop.clone()));
+        let limits = socket.limits;
+        let serving = Arc::new(Serving { acceptor, mounts, limits, builders: Builders::new(limits) });
+        let serve = move |stream, watcher| serving.clone().connection(stream, watcher);
+        let task = tokio::spawn(accept(listener, limits, stop.clone(), serve));
         Ok(Self { address, stop, task })
     }
 
@@ -75,37 +74,8 @@ struct Serving {
     builders: Builders,
 }
 
-async fn accept(listener: TcpListener, serving: Arc<Serving>, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let graceful = GracefulShutdown::new();
-    loop {
-        let next = async {
-            let place = places.clone().acquire_owned().await.ok()?;
-            Some((listener.accept().await, place))
-        };
-        let (accepted, place) = tokio::select! {
-            () = stop.cancelled() => break,
-            next = next => match next { Some(next) => next, None => break },
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                tokio::spawn(serving.clone().connection(stream, graceful.watcher(), place));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "can't accept a connection");
-                tokio::time::sleep(crate::server::ACCEPT_BACKOFF).await;
-            }
-        }
-    }
-    drop(listener);
-    if tokio::time::timeout(serving.limits.drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests of a dialect were still under way at shutdown and are cut off");
-    }
-}
-
 impl Serving {
-    async fn connection(self: Arc<Self>, stream: TcpStream, watcher: Watcher, _place: OwnedSemaphorePermit) {
-        let _ = stream.set_nodelay(true);
+    async fn connection(self: Arc<Self>, stream: TcpStream, watcher: Watcher) {
         let Some(acceptor) = &self.acceptor else {
             return self.speak(TokioIo::new(stream), false, watcher).await;
         };
@@ -121,14 +91,29 @@ impl Serving {
 
     async fn speak<S: Read + Write + Unpin + Send + 'static>(self: &Arc<Self>, stream: S, h2: bool, watcher: Watcher) {
         let serving = self.clone();
+        let asked = Arc::new(AtomicBool::new(false));
+        let known = asked.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let serving = serving.clone();
-            async move { Ok::<_, Infallible>(serving.answer(request).await) }
+            let (serving, under_way) = (serving.clone(), known.clone());
+            async move {
+                let answer = serving.answer(request).await;
+                under_way.store(true, Ordering::Relaxed);
+                Ok::<_, Infallible>(answer)
+            }
         });
+        let silent = async {
+            // Places are few: who asks nothing for so long makes room. Each request under way holds one more of `asked`.
+            while let () = tokio::time::sleep(self.limits.patience).await
+                && (asked.swap(false, Ordering::Relaxed) || Arc::strong_count(&asked) > 2)
+            {}
+        };
         let builder = self.builders.speaking(h2).clone();
         let connection = builder.serve_connection(stream, service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "connection ended early");
+        tokio::select! {
+            ended = watcher.watch(connection) => if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended early");
+            },
+            () = silent => {}
         }
     }
 

@@ -53,17 +53,12 @@ impl Mounted {
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let started = Instant::now();
+        let mut open = Open::new(self.dialect.name());
         let response = match self.places.try_acquire() {
             Ok(_place) => self.ask(head, body, limits).await,
             Err(_) => later(format!("{} has as many requests as it may have at once\n", self.dialect.name())),
         };
-        let (dialect, code) = (self.dialect.name().to_owned(), response.status().as_str().to_owned());
-        let taken = PLACES.saturating_sub(self.places.available_permits()) as f64;
-        metrics::gauge!("gantry_dialect_requests", "dialect" => dialect.clone()).set(taken);
-        metrics::histogram!("gantry_dialect_request_seconds", "dialect" => dialect.clone())
-            .record(started.elapsed().as_secs_f64());
-        metrics::counter!("gantry_dialect_requests_total", "dialect" => dialect, "code" => code).increment(1);
+        open.code = response.status().as_str().to_owned();
         response
     }
 
@@ -88,6 +83,30 @@ impl Mounted {
                 later(format!("{} takes no requests now\n", self.dialect.name()))
             }
         }
+    }
+}
+
+/// A request under way. Counted when it ends, also when its caller is gone before that.
+struct Open {
+    dialect: String,
+    began: Instant,
+    code: String,
+}
+
+impl Open {
+    fn new(dialect: &str) -> Self {
+        metrics::gauge!("gantry_dialect_requests", "dialect" => dialect.to_owned()).increment(1.0);
+        Self { dialect: dialect.to_owned(), began: Instant::now(), code: "abandoned".to_owned() }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let (dialect, code) = (std::mem::take(&mut self.dialect), std::mem::take(&mut self.code));
+        metrics::gauge!("gantry_dialect_requests", "dialect" => dialect.clone()).decrement(1.0);
+        metrics::histogram!("gantry_dialect_request_seconds", "dialect" => dialect.clone())
+            .record(self.began.elapsed().as_secs_f64());
+        metrics::counter!("gantry_dialect_requests_total", "dialect" => dialect, "code" => code).increment(1);
     }
 }
 

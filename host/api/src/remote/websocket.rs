@@ -1,5 +1,7 @@
 //! Channels over a WebSocket: the first byte of each binary message is the channel.
 
+use std::time::Duration;
+
 use axum::extract::FromRequestParts;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -25,6 +27,9 @@ const CLOSE: u8 = 255;
 /// Version 4 differs only in that standard input can't end before the connection does.
 const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 const MESSAGE: usize = 1 << 20;
+/// Clients read before they have said what is to become of outputs, and drop what comes until then (kubectl: "Unknown stream
+/// id"). Nothing tells when they have. The process runs meanwhile.
+const SETTLING: Duration = Duration::from_millis(50);
 
 pub(super) async fn answer(
     mut head: Parts,
@@ -100,6 +105,7 @@ async fn outbound(
     mut pulse: Interval,
 ) {
     let mut running = true;
+    tokio::time::sleep(SETTLING).await;
     loop {
         let message = tokio::select! {
             piece = output.recv(), if running => match piece {

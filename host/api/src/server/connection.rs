@@ -1,4 +1,4 @@
-//! Accepting connections and speaking HTTP on them.
+//! Speaking HTTP on a connection.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,19 +9,15 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use hyper_util::server::graceful::Watcher;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::CancellationToken;
 
 use super::Limits;
 use crate::app::App;
 use crate::auth::User;
 
-/// A pause after `accept` failed, chiefly for want of file descriptors.
-pub(crate) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 const HEADERS: usize = 64 << 10;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 250;
@@ -30,53 +26,15 @@ const STREAMS: u32 = 250;
 const STREAM_WINDOW: u32 = 128 << 10;
 const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 
-pub(super) async fn accept(
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    app: Arc<App>,
-    limits: Limits,
-    stop: CancellationToken,
-) {
-    let builders = Builders::new(limits);
-    let places = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
-    loop {
-        let place = tokio::select! {
-            () = stop.cancelled() => break,
-            place = places.clone().acquire_owned() => place,
-        };
-        let Ok(place) = place else { break };
-        let stream = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "can't accept a connection");
-                    tokio::time::sleep(ACCEPT_BACKOFF).await;
-                    continue;
-                }
-            },
-        };
-        let serving = serve(stream, acceptor.clone(), app.clone(), builders.clone(), graceful.watcher(), limits, place);
-        tokio::spawn(serving);
-    }
-    drop(listener);
-    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests were still under way at shutdown and are cut off");
-    }
-}
-
-async fn serve(
+/// Serves one connection.
+pub(super) async fn serve(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     app: Arc<App>,
     builders: Builders,
     watcher: Watcher,
     limits: Limits,
-    _place: OwnedSemaphorePermit,
 ) {
-    // Answers are written whole; waiting for more to send only adds delay.
-    let _ = stream.set_nodelay(true);
     let stream = match tokio::time::timeout(limits.patience, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {

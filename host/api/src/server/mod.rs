@@ -1,5 +1,6 @@
 //! Listening: TLS, connections and their limits, shutdown.
 
+mod accept;
 mod connection;
 mod tls;
 
@@ -7,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use gantry_objects::Objects;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpSocket};
@@ -19,11 +21,12 @@ use crate::auth::Authenticator;
 use crate::dialect::Mounts;
 use crate::streams::Streams;
 
-pub(crate) use connection::{ACCEPT_BACKOFF, Builders};
+pub(crate) use accept::accept;
+pub(crate) use connection::Builders;
 pub(crate) use tls::acceptor;
 
 /// Text of `/metrics`, made anew at each call.
-pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+pub type Metrics = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 /// The parts that are not ready yet, by name and reason; empty when everything is.
 pub type Readiness = Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 
@@ -137,7 +140,11 @@ impl Server {
             options.limits,
             stop.clone(),
         ));
-        let task = tokio::spawn(connection::accept(listener, acceptor, app, options.limits, stop.clone()));
+        let (limits, builders) = (options.limits, Builders::new(options.limits));
+        let serve = move |stream, watcher| {
+            connection::serve(stream, acceptor.clone(), app.clone(), builders.clone(), watcher, limits)
+        };
+        let task = tokio::spawn(accept(listener, limits, stop.clone(), serve));
         Ok(Handle { address, stop, task })
     }
 }

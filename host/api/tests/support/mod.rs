@@ -6,6 +6,7 @@
 mod kinds;
 mod parrot;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub struct Cluster {
     pub handle: Handle,
     pub objects: Objects,
     pub dir: tempfile::TempDir,
-    pki: Pki,
+    pub pki: Pki,
 }
 
 async fn broken() -> String {
@@ -63,7 +64,7 @@ impl Cluster {
             authenticators: vec![Arc::new(Tokens::parse(TOKENS).unwrap())],
             authorizers: Vec::new(),
             streams: Arc::new(Echo),
-            metrics: Arc::new(|| "gantry_up 1\n".to_owned()),
+            metrics: Arc::new(|| Box::pin(async { "gantry_up 1\n".to_owned() })),
             readiness: Arc::new(Vec::new),
             dialects: dialects(),
             extra: Router::new().route("/dialect", get(|| async { "spoken" })).route("/panic", get(broken)),
@@ -84,6 +85,11 @@ impl Cluster {
 
     /// A connection on which nothing was said yet.
     pub async fn tls(&self, certificate: bool, protocols: &[&str]) -> TlsStream<TcpStream> {
+        self.tls_to(self.handle.address(), certificate, protocols).await
+    }
+
+    /// The same, to a listener with this cluster's certificate.
+    pub async fn tls_to(&self, to: SocketAddr, certificate: bool, protocols: &[&str]) -> TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pki.authority().as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -99,7 +105,7 @@ impl Cluster {
             config.with_no_client_auth()
         };
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let stream = TcpStream::connect(self.handle.address()).await.unwrap();
+        let stream = TcpStream::connect(to).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
         tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
     }

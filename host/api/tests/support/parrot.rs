@@ -25,6 +25,7 @@ impl Dialect for Parrot {
             "/fault" => return Err(Failure::Fault("trapped: a secret".to_owned())),
             "/away" => return Err(Failure::Away("halted".to_owned())),
             "/stranger" => *response.status_mut() = StatusCode::FORBIDDEN,
+            "/slow" => tokio::time::sleep(std::time::Duration::from_secs(2)).await,
             "/wait" => tokio::time::sleep(std::time::Duration::from_millis(300)).await,
             _ => {}
         }

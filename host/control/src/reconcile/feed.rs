@@ -138,13 +138,16 @@ impl Feed {
             return;
         }
         let all = self.watches.iter().any(|watch| watch.mapping == Mapping::Map);
-        let asked = records.filter(|r| all || r.meta.controller().is_none());
-        // What looks the same concerns the same keys.
+        let asked: Vec<&Arc<Record>> = records.filter(|r| all || r.meta.controller().is_none()).collect();
+        // What looks the same concerns the same keys. Whole objects never do.
         let mut seen = HashSet::new();
-        let questions = asked.map(|record| Question { record, object: self.pruned.json(record) });
-        let questions: Vec<Question> = questions.filter(|question| seen.insert(question.object.clone())).collect();
-        for part in questions.chunks(MAP_BATCH) {
-            self.map(part).await;
+        for part in asked.chunks(MAP_BATCH) {
+            let questions = part.iter().map(|record| Question { record, object: self.pruned.json(record) });
+            let fresh = |question: &Question| self.pruned.is_whole() || seen.insert(question.object.clone());
+            let questions: Vec<Question> = questions.filter(fresh).collect();
+            if !questions.is_empty() {
+                self.map(&questions).await;
+            }
         }
     }
 

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use gantry_model::{Kind, Record};
 use gantry_objects::Objects;
 
+use super::DEFAULT_SCHEDULER;
 use crate::recorder::{self, Recorder, Severity};
+
+/// The column of a pod's record with its scheduler.
+pub(super) const SCHEDULER_NAME: &str = "spec.schedulerName";
 
 /// Writes Events.
 #[derive(Clone)]
@@ -14,27 +18,28 @@ pub(super) struct Explainer {
     pub objects: Objects,
     pub recorder: Recorder,
     pub kind: Arc<Kind>,
-    pub scheduler: String,
 }
 
 impl Explainer {
     /// It was put on a node.
     pub(super) fn placed(&self, pod: &Record, node: &str) {
         let message = format!("Successfully assigned {}/{} to {node}", pod.meta.namespace, pod.meta.name);
-        self.recorder.tell(
-            recorder::about(&self.kind, pod),
-            Severity::Normal,
-            self.scheduler.clone(),
-            "Scheduled",
-            message,
-        );
+        self.recorder.tell(recorder::about(&self.kind, pod), Severity::Normal, scheduler(pod), "Scheduled", message);
     }
 
     /// It fits nowhere now. The Event says so to people; the condition (`conditions`) is what autoscalers read.
     pub(super) fn refused(&self, pod: &Record, message: &str) {
         let about = recorder::about(&self.kind, pod);
-        let (by, message) = (self.scheduler.clone(), message.to_owned());
+        let (by, message) = (scheduler(pod), message.to_owned());
         self.recorder.tell(about, Severity::Warning, by, "FailedScheduling", message);
+    }
+}
+
+/// Whose pod it is.
+fn scheduler(pod: &Record) -> String {
+    match pod.field(SCHEDULER_NAME) {
+        "" => DEFAULT_SCHEDULER.to_owned(),
+        name => name.to_owned(),
     }
 }
 

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use gantry_model::Key;
+use gantry_model::{Key, Record};
 use gantry_plugin::family::scheduler::{Class, Delta};
 
+use super::DEFAULT_SCHEDULER;
 use super::class::ClassId;
-use super::explain;
+use super::explain::{self, SCHEDULER_NAME};
+use super::lane::{Lane, assign};
 use super::node::NodeId;
-use super::pods::Place;
+use super::pods::{Place, Pod};
 use super::policies::Trouble;
-use super::service::{Service, assign};
 use super::verdicts::{Stale, Verdict};
+use super::world::World;
 use crate::backoff::Backoff;
 
 /// Turns without an answer after which policies are told of each class of pods alone: it may be one that they don't take.
@@ -21,74 +23,91 @@ const SIFT_AFTER: u32 = 2;
 /// Placements between two looks at what has changed.
 const TURN: usize = 256;
 
-impl Service {
+/// One lane's turn.
+pub(super) struct Turn<'a> {
+    pub world: &'a mut World,
+    pub lane: &'a mut Lane,
+    /// What the other lanes must hear of before their turn.
+    pub placed: Vec<(NodeId, ClassId)>,
+}
+
+impl Turn<'_> {
     /// Tells policies what is new and places pods. Answers how long to wait before trying again, if policies are in
     /// trouble or there is more to do.
-    pub(super) async fn turn(&mut self) -> Option<Duration> {
-        if self.policies.is_empty() {
-            self.deltas.clear();
-            self.refuse_all("no scheduler plugin is loaded: pods stay pending until the bundle names one").await;
+    pub(super) async fn run(&mut self) -> Option<Duration> {
+        if self.lane.policies.is_empty() {
+            self.turn_away().await;
             return None;
         }
         let begun = Instant::now();
-        if let Some(until) = self.quiet.filter(|until| *until > begun) {
+        if let Some(until) = self.lane.quiet.filter(|until| *until > begun) {
             // Events must not make a policy that fails be called at their rate. It will be told everything anew.
-            self.deltas.clear();
+            self.lane.deltas.clear();
             return Some(until - begun);
         }
-        self.unhold(begun);
-        self.stale |= self.refused.wait(begun) == Some(Duration::ZERO);
+        self.lane.stale |= self.lane.refused.wait(begun) == Some(Duration::ZERO);
         match self.place().await {
             Ok(()) => {
-                (self.failures, self.quiet) = (0, None);
-                let (ready, parked) = self.queue.depth();
-                metrics::gauge!("gantry_scheduler_pending_pods", "queue" => "ready").set(ready as f64);
-                metrics::gauge!("gantry_scheduler_pending_pods", "queue" => "unschedulable").set(parked as f64);
-                metrics::histogram!("gantry_scheduler_turn_seconds").record(begun.elapsed().as_secs_f64());
+                (self.lane.failures, self.lane.quiet) = (0, None);
+                self.measure(begun);
                 let now = Instant::now();
-                let rest = self.rest.map(|until| until.saturating_duration_since(now));
-                let more = (self.queue.has_ready() && self.binder.has_room()).then_some(rest.unwrap_or_default());
-                more.into_iter().chain(self.held.wait(now)).chain(self.refused.wait(now)).min()
+                let rest = self.world.rest.map(|until| until.saturating_duration_since(now));
+                let more = self.lane.queue.has_ready() && self.world.binder.has_room();
+                more.then_some(rest.unwrap_or_default()).into_iter().chain(self.lane.refused.wait(now)).min()
             }
-            Err(Trouble { policy, message, .. }) => {
-                tracing::warn!(policy, message, "a placement policy gives no answer");
-                self.stale = true;
-                self.failures += 1;
-                if self.failures > SIFT_AFTER {
-                    self.refuse_all(&format!("scheduler plugin {policy} gives no answer: {message}")).await;
-                }
-                let wait = Backoff::LOOPS.after(self.failures);
-                self.quiet = Some(Instant::now() + wait);
-                Some(wait)
-            }
+            Err(trouble) => Some(self.trouble(trouble).await),
         }
     }
 
-    /// Pods whose time to wait is over.
-    fn unhold(&mut self, now: Instant) {
-        for key in self.held.due(now) {
-            if let Some(pod) = self.pods.get(&key).filter(|pod| pod.place == Place::Wanting) {
-                self.queue.push(key, pod.priority);
-            }
+    fn measure(&self, begun: Instant) {
+        let (ready, parked) = self.lane.queue.depth();
+        for (queue, depth) in [("ready", ready), ("unschedulable", parked)] {
+            let labels = [("queue", queue.to_owned()), ("scheduler", self.lane.name.clone())];
+            metrics::gauge!("gantry_scheduler_pending_pods", &labels).set(depth as f64);
         }
+        metrics::histogram!("gantry_scheduler_turn_seconds").record(begun.elapsed().as_secs_f64());
+    }
+
+    /// A policy gave no answer. How long to leave it alone.
+    async fn trouble(&mut self, Trouble { policy, message, .. }: Trouble) -> Duration {
+        tracing::warn!(policy, message, "a placement policy gives no answer");
+        self.lane.stale = true;
+        self.lane.failures += 1;
+        if self.lane.failures > SIFT_AFTER {
+            self.refuse_all(|_| format!("scheduler plugin {policy} gives no answer: {message}")).await;
+        }
+        let wait = Backoff::LOOPS.after(self.lane.failures);
+        self.lane.quiet = Some(Instant::now() + wait);
+        wait
+    }
+
+    /// Nobody places these pods.
+    async fn turn_away(&mut self) {
+        let served = self.world.served;
+        let why = |pod: &Record| match pod.field(SCHEDULER_NAME) {
+            name if served => format!(
+                "no scheduler plugin of the bundle serves the schedulerName {}: the pod stays pending until one does, or \
+                 until somebody else binds it",
+                if name.is_empty() { DEFAULT_SCHEDULER } else { name }
+            ),
+            _ => "no scheduler plugin is loaded: pods stay pending until the bundle names one".to_owned(),
+        };
+        self.refuse_all(why).await;
     }
 
     async fn place(&mut self) -> Result<(), Trouble> {
         self.tell().await?;
-        if std::mem::take(&mut self.freed) {
+        if std::mem::take(&mut self.lane.freed) {
             self.wake().await?;
         }
-        if self.rest.is_some_and(|until| until <= Instant::now()) {
-            self.rest = None;
-        }
         for _ in 0..TURN {
-            if !self.binder.has_room() || self.rest.is_some() {
+            if !self.world.binder.has_room() || self.world.rest.is_some() {
                 break;
             }
-            let Some(key) = self.queue.pop() else { break };
+            let Some(key) = self.lane.queue.pop() else { break };
             if let Err(trouble) = self.place_one(&key).await {
-                let priority = self.pods.get(&key).map_or(0, |pod| pod.priority);
-                self.queue.push(key, priority);
+                let priority = self.world.pods.get(&key).map_or(0, |pod| pod.priority);
+                self.lane.queue.push(key, priority);
                 return Err(trouble);
             }
         }
@@ -97,50 +116,55 @@ impl Service {
 
     /// Brings policies up to date.
     async fn tell(&mut self) -> Result<(), Trouble> {
-        if self.stale {
-            self.deltas.clear();
-            if self.failures >= SIFT_AFTER || !self.refused.is_empty() {
-                self.refused = self.refused.then(self.policies.sift(&self.all_nodes(), &self.all_classes()).await?);
+        if self.lane.stale {
+            self.lane.deltas.clear();
+            if self.lane.failures >= SIFT_AFTER || !self.lane.refused.is_empty() {
+                self.lane.refused =
+                    self.lane.refused.then(self.lane.policies.sift(&self.all_nodes(), &self.all_classes()).await?);
             }
             let everything = self.everything();
-            let dependencies = self.policies.reset(&everything).await?;
-            tracing::info!(policies = self.policies.names(), nodes = self.nodes.len(), "placement policies are ready");
-            self.verdicts.reset(&dependencies);
-            self.reasons.clear();
-            self.stale = false;
-            self.freed = true;
+            let dependencies = self.lane.policies.reset(&everything).await?;
+            tracing::info!(
+                policies = self.lane.policies.names(),
+                nodes = self.world.nodes.len(),
+                "placement policies are ready"
+            );
+            self.lane.verdicts.reset(&dependencies);
+            self.lane.reasons.clear();
+            self.lane.stale = false;
+            self.lane.freed = true;
             return Ok(());
         }
-        if !self.deltas.is_empty() {
-            self.policies.sync(&self.deltas).await?;
-            self.deltas.clear();
+        if !self.lane.deltas.is_empty() {
+            self.lane.policies.sync(&self.lane.deltas).await?;
+            self.lane.deltas.clear();
         }
         Ok(())
     }
 
     fn everything(&self) -> Vec<Delta> {
         let mut all = self.all_nodes();
-        let known = |class: &ClassId| !self.refused.untold(*class);
+        let known = |class: &ClassId| !self.lane.refused.untold(*class);
         all.extend(self.all_classes().into_iter().filter(|class| known(&class.id)).map(Delta::ClassSet));
-        for node in self.nodes.all() {
-            let on = self.tally.on(&node.name).filter(|(class, _)| known(class));
+        for node in self.world.nodes.all() {
+            let on = self.world.tally.on(&node.name).filter(|(class, _)| known(class));
             all.extend(on.map(|(class, count)| assign(node.id, class, count)));
         }
         all
     }
 
     fn all_nodes(&self) -> Vec<Delta> {
-        self.nodes.all().cloned().map(Delta::NodeSet).collect()
+        self.world.nodes.all().cloned().map(Delta::NodeSet).collect()
     }
 
     fn all_classes(&self) -> Vec<Class> {
-        self.classes.all().map(|(id, spec)| Class { id, spec: spec.to_vec() }).collect()
+        self.world.classes.all().map(|(id, spec)| Class { id, spec: spec.to_vec() }).collect()
     }
 
     /// Pods that fitted nowhere are tried again where something changed for their class: one, and the next when that one
     /// finds a place.
     async fn wake(&mut self) -> Result<(), Trouble> {
-        for class in self.queue.parked_classes() {
+        for class in self.lane.queue.parked_classes() {
             self.refresh(class).await?;
             self.wake_one(class);
         }
@@ -148,46 +172,47 @@ impl Service {
     }
 
     fn wake_one(&mut self, class: ClassId) {
-        if self.verdicts.feasible(class)
-            && let Some(key) = self.queue.take_parked(class)
+        if self.lane.verdicts.feasible(class)
+            && let Some(key) = self.lane.queue.take_parked(class)
         {
-            let priority = self.pods.get(&key).map_or(0, |pod| pod.priority);
-            self.queue.push(key, priority);
+            let priority = self.world.pods.get(&key).map_or(0, |pod| pod.priority);
+            self.lane.queue.push(key, priority);
         }
     }
 
     /// Asks for the verdicts of a class that are not known.
     async fn refresh(&mut self, class: ClassId) -> Result<(), Trouble> {
-        if self.refused.why(class).is_some() {
+        if self.lane.refused.why(class).is_some() {
             return Ok(());
         }
-        let nodes = match self.verdicts.stale(class, &self.nodes) {
+        let nodes = match self.lane.verdicts.stale(class, &self.world.nodes) {
             Stale::Nothing => return Ok(()),
-            Stale::All => self.nodes.all().map(|node| node.id).collect(),
+            Stale::All => self.world.nodes.all().map(|node| node.id).collect(),
             Stale::Some(nodes) => nodes,
         };
-        let (there, gone): (Vec<NodeId>, Vec<NodeId>) = nodes.into_iter().partition(|id| self.nodes.get(*id).is_some());
-        self.verdicts.learn(class, gone.into_iter().map(|node| (node, Verdict::Unknown)));
+        let (there, gone): (Vec<NodeId>, Vec<NodeId>) =
+            nodes.into_iter().partition(|id| self.world.nodes.get(*id).is_some());
+        self.lane.verdicts.learn(class, gone.into_iter().map(|node| (node, Verdict::Unknown)));
         if !there.is_empty() {
-            let verdicts = self.policies.evaluate(class, there).await?;
-            self.verdicts.learn(class, verdicts);
+            let verdicts = self.lane.policies.evaluate(class, there).await?;
+            self.lane.verdicts.learn(class, verdicts);
         }
         Ok(())
     }
 
     async fn place_one(&mut self, key: &Key) -> Result<(), Trouble> {
-        let Some(class) = self.pods.get(key).filter(|pod| pod.place == Place::Wanting).map(|pod| pod.class) else {
-            return Ok(());
-        };
+        // A pod of this name may be another one by now.
+        let ours = |pod: &&Pod| pod.place == Place::Wanting && pod.lane == self.lane.at;
+        let Some(class) = self.world.pods.get(key).filter(ours).map(|pod| pod.class) else { return Ok(()) };
         self.refresh(class).await?;
-        let best = self.verdicts.best(class);
-        let Some(name) = best.and_then(|node| self.nodes.name(node)).map(str::to_owned) else {
+        let best = self.lane.verdicts.best(class);
+        let Some(name) = best.and_then(|node| self.world.nodes.name(node)).map(str::to_owned) else {
             self.refuse(key, class).await;
             return Ok(());
         };
         self.assume(key, name);
         self.tell().await?;
-        if self.queue.has_parked(class) {
+        if self.lane.queue.has_parked(class) {
             self.refresh(class).await?;
             self.wake_one(class);
         }
@@ -195,55 +220,59 @@ impl Service {
     }
 
     fn assume(&mut self, key: &Key, name: String) {
-        let Some(pod) = self.pods.get_mut(key) else { return };
+        let Some(pod) = self.world.pods.get_mut(key) else { return };
         pod.attempt += 1;
         pod.place = Place::Assumed(name.clone());
         let (record, class, attempt, place) = (pod.record.clone(), pod.class, pod.attempt, pod.place.clone());
-        self.count(class, &place, 1);
-        self.binder.start(&record, attempt, name);
+        if let Some(node) = self.world.count(class, &place, 1) {
+            self.lane.assigned(node, class, 1);
+            self.placed.push((node, class));
+        }
+        self.world.binder.start(&record, attempt, name);
     }
 
     async fn refuse(&mut self, key: &Key, class: ClassId) {
         metrics::counter!("gantry_scheduler_pods_total", "result" => "unschedulable").increment(1);
-        let message = match self.refused.why(class) {
+        let message = match self.lane.refused.why(class) {
             Some(why) => why.to_owned(),
             None => self.refusal(class).await,
         };
-        if let Some(pod) = self.pods.get(key) {
-            self.explainer.refused(&pod.record, &message);
-            self.conditions.say(&pod.record, message).await;
+        if let Some(pod) = self.world.pods.get(key) {
+            self.world.explainer.refused(&pod.record, &message);
+            self.world.conditions.say(&pod.record, message).await;
         }
-        self.queue.park(class, key.clone());
+        self.lane.queue.park(class, key.clone());
     }
 
     async fn refusal(&mut self, class: ClassId) -> String {
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-        for ((policy, code), count) in self.verdicts.refusals(class) {
+        for ((policy, code), count) in self.lane.verdicts.refusals(class) {
             for reason in self.texts(policy, code).await {
                 *reasons.entry(reason).or_default() += count;
             }
         }
-        explain::summary(self.nodes.len(), &reasons)
+        explain::summary(self.world.nodes.len(), &reasons)
     }
 
     /// What a code means. Asked once.
     async fn texts(&mut self, policy: usize, code: u16) -> Vec<String> {
-        if let Some(known) = self.reasons.get(&(policy, code)) {
+        if let Some(known) = self.lane.reasons.get(&(policy, code)) {
             return known.clone();
         }
-        match self.policies.reasons(policy, code).await {
-            Some(texts) => self.reasons.entry((policy, code)).insert_entry(texts).get().clone(),
-            None => vec![format!("node(s) were refused by {} (code {code})", self.policies.name(policy))],
+        match self.lane.policies.reasons(policy, code).await {
+            Some(texts) => self.lane.reasons.entry((policy, code)).insert_entry(texts).get().clone(),
+            None => vec![format!("node(s) were refused by {} (code {code})", self.lane.policies.name(policy))],
         }
     }
 
-    async fn refuse_all(&mut self, message: &str) {
-        while let Some(key) = self.queue.pop() {
-            let Some(pod) = self.pods.get(&key).filter(|pod| pod.place == Place::Wanting) else { continue };
-            let (record, class) = (pod.record.clone(), pod.class);
-            self.explainer.refused(&record, message);
-            self.conditions.say(&record, message.to_owned()).await;
-            self.queue.park(class, key);
+    async fn refuse_all(&mut self, why: impl Fn(&Record) -> String) {
+        while let Some(key) = self.lane.queue.pop() {
+            let ours = |pod: &&Pod| pod.place == Place::Wanting && pod.lane == self.lane.at;
+            let Some(pod) = self.world.pods.get(&key).filter(ours) else { continue };
+            let (record, class, message) = (pod.record.clone(), pod.class, why(&pod.record));
+            self.world.explainer.refused(&record, &message);
+            self.world.conditions.say(&record, message).await;
+            self.lane.queue.park(class, key);
         }
     }
 }

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use gantry_model::{Key, Record};
 
 use super::class::{ClassId, Classes, spec_of};
+use super::lane::Lanes;
 
 /// Where a pod counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// It wants a node, and this loop is to find one.
+    /// It wants a node, and its lane is to find one.
     Wanting,
     /// It was put on the node of this name and the store does not say so yet.
     Assumed(String),
     /// The store says that it is on the node of this name.
     On(String),
-    /// It neither wants nor takes anything: over, being deleted before it ran, gated, or another scheduler's.
+    /// It neither wants nor takes anything: over, being deleted before it ran, or gated.
     Nowhere,
 }
 
@@ -34,6 +35,8 @@ impl Place {
 pub(super) struct Pod {
     pub record: Arc<Record>,
     pub class: ClassId,
+    /// Whose it is to place.
+    pub lane: usize,
     pub place: Place,
     pub priority: i64,
     /// Grows with every attempt, so that what came of an earlier one is told apart.
@@ -41,7 +44,19 @@ pub(super) struct Pod {
     labels: BTreeMap<String, String>,
     generation: i64,
     gated: bool,
-    ours: bool,
+}
+
+/// What was known of a pod before it changed.
+pub(super) struct Was {
+    pub class: ClassId,
+    pub lane: usize,
+    pub place: Place,
+}
+
+impl Pod {
+    fn was(&self) -> Was {
+        Was { class: self.class, lane: self.lane, place: self.place.clone() }
+    }
 }
 
 /// What a change of a pod came to.
@@ -51,7 +66,7 @@ pub(super) struct Changed {
     /// The class that the pod left, and whether it is gone.
     pub left: Option<(ClassId, bool)>,
     /// Where it counted before, and as what.
-    pub before: Option<(ClassId, Place)>,
+    pub before: Option<Was>,
 }
 
 /// All pods.
@@ -75,7 +90,7 @@ impl Pods {
 
     /// A pod is new or changed. Its spec is read again only if it may be another one. `None`: something newer is known,
     /// since a binding's answer may overtake the watch.
-    pub(super) fn set(&mut self, record: Arc<Record>, classes: &mut Classes, scheduler: &str) -> Option<Changed> {
+    pub(super) fn set(&mut self, record: Arc<Record>, classes: &mut Classes, lanes: &Lanes) -> Option<Changed> {
         let key = record.key.clone();
         if self.by_key.get(&key).is_some_and(|pod| pod.record.revision > record.revision) {
             return None;
@@ -87,8 +102,8 @@ impl Pods {
             && pod.labels == record.meta.labels
             && (!pod.gated || !node.is_empty())
         {
-            let before = Some((pod.class, pod.place.clone()));
-            pod.place = place(&record, &node, pod.ours, pod.gated, Some(&pod.place));
+            let before = Some(pod.was());
+            pod.place = place(&record, &node, pod.gated, Some(&pod.place));
             pod.record = record;
             return Some(Changed { joined: None, left: None, before });
         }
@@ -98,32 +113,32 @@ impl Pods {
         let same = old.as_ref().filter(|old| old.record.meta.uid == record.meta.uid).map(|old| old.place.clone());
         let gates = object.pointer("/spec/schedulingGates").and_then(|g| g.as_array());
         let gated = gates.is_some_and(|gates| !gates.is_empty());
-        let ours = object.pointer("/spec/schedulerName").and_then(|n| n.as_str()).is_none_or(|name| name == scheduler);
+        let scheduler = object.pointer("/spec/schedulerName").and_then(|name| name.as_str()).unwrap_or_default();
         let pod = Pod {
             class,
-            place: place(&record, &node, ours, gated, same.as_ref()),
+            lane: lanes.of(scheduler),
+            place: place(&record, &node, gated, same.as_ref()),
             priority: object.pointer("/spec/priority").and_then(|p| p.as_i64()).unwrap_or_default(),
             attempt: old.as_ref().map_or(0, |old| old.attempt),
             labels: record.meta.labels.clone(),
             generation: record.meta.generation,
             gated,
-            ours,
             record,
         };
         self.by_key.insert(key, pod);
         let left = old.as_ref().map(|old| (old.class, classes.leave(old.class)));
-        Some(Changed { joined: new.then_some(class), left, before: old.map(|old| (old.class, old.place)) })
+        Some(Changed { joined: new.then_some(class), left, before: old.as_ref().map(Pod::was) })
     }
 
     /// A pod is gone.
     pub(super) fn remove(&mut self, key: &Key, classes: &mut Classes) -> Option<Changed> {
         let old = self.by_key.remove(key)?;
         let left = Some((old.class, classes.leave(old.class)));
-        Some(Changed { joined: None, left, before: Some((old.class, old.place)) })
+        Some(Changed { joined: None, left, before: Some(old.was()) })
     }
 }
 
-fn place(record: &Record, node: &str, ours: bool, gated: bool, before: Option<&Place>) -> Place {
+fn place(record: &Record, node: &str, gated: bool, before: Option<&Place>) -> Place {
     let over = matches!(record.field("status.phase"), "Succeeded" | "Failed");
     if over {
         return Place::Nowhere;
@@ -131,7 +146,7 @@ fn place(record: &Record, node: &str, ours: bool, gated: bool, before: Option<&P
     if !node.is_empty() {
         return Place::On(node.to_owned());
     }
-    if !ours || gated || record.meta.deletion_timestamp.is_some() {
+    if gated || record.meta.deletion_timestamp.is_some() {
         return Place::Nowhere;
     }
     match before {

@@ -121,12 +121,91 @@ async fn pods_that_are_others_business_stay_and_count_where_they_are() {
     assert!(world.home("big").is_empty() && world.home("other").is_empty());
 }
 
+/// Two schedulers, each with a policy and tables of its own, over the same nodes.
+fn two(world: &World) -> (Handle, [Arc<Mutex<Script>>; 2]) {
+    let ((one, first), (other, second)) = (Fit::new(), Fit::new());
+    let named = [("default-scheduler", "fit", one), ("other", "tif", other)];
+    let policies =
+        named.map(|(name, policy, fit)| (name.to_owned(), policy.to_owned(), Box::new(fit) as Box<dyn Scheduler>));
+    let options = Options::serving(world.objects.clone(), world.recorder.clone(), policies);
+    (scheduling::start(options), [first, second])
+}
+
+fn others(name: &str, cpu: &str) -> serde_json::Value {
+    let mut pod = pod(name, cpu);
+    pod["spec"]["schedulerName"] = json!("other");
+    pod
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_schedulers_never_fill_a_node_twice() {
+    let world = World::new().await;
+    let (_loop, scripts) = two(&world);
+    world.pod("first", "100m").await;
+    world.create("pods", "a", others("second", "100m")).await;
+    world.until("there are no nodes", |w| !w.refusal("first").is_empty() && !w.refusal("second").is_empty()).await;
+    // Both have pods that wait for this node, and all of them at once.
+    for n in 0..60 {
+        world.pod(&format!("p{n}"), "100m").await;
+        world.create("pods", "a", others(&format!("q{n}"), "100m")).await;
+    }
+    world.node("n1", "1", "100").await;
+    let placed = |w: &World| w.list("pods").iter().filter(|pod| pod["spec"]["nodeName"] == "n1").count();
+    world.until("it is full", |w| placed(w) == 10).await;
+    world.pod("p-more", "100m").await;
+    world.create("pods", "a", others("q-more", "100m")).await;
+    let full = |w: &World, name: &str| w.refusal(name) == "0/1 nodes are available: 1 Insufficient cpu.";
+    world.until("both see that it is full", |w| full(w, "p-more") && full(w, "q-more")).await;
+    assert_eq!(placed(&world), 10);
+    // Whoever goes makes room for the other's, too.
+    let homed = |w: &World, of: &str| {
+        w.list("pods")
+            .iter()
+            .any(|p| p["spec"]["nodeName"] == "n1" && p["metadata"]["name"].as_str().unwrap().starts_with(of))
+    };
+    for pod in world.list("pods") {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        if name.starts_with('p') || name == "first" {
+            world.delete("pods", "a", name).await;
+        }
+    }
+    world.until("it is full of the other's", |w| placed(w) == 10 && homed(w, "q") && !homed(w, "p")).await;
+    // A policy that fails stops its own pods only, and knows what the other did meanwhile.
+    scripts[0].lock().unwrap().faults = 2;
+    world.pod("late", "100m").await;
+    world.node("n2", "1", "100").await;
+    let on = |w: &World, node: &str| w.list("pods").iter().filter(|p| p["spec"]["nodeName"] == node).count();
+    world.until("it recovers, and all is full", |w| scripts[0].lock().unwrap().faults == 0 && on(w, "n2") == 10).await;
+    for pod in world.list("pods") {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        if name.starts_with('q') {
+            world.delete("pods", "a", name).await;
+        }
+    }
+    world.until("what the other's left is its own", |w| !w.home("late").is_empty()).await;
+    assert!(on(&world, "n1") <= 10 && on(&world, "n2") <= 10);
+}
+
+#[tokio::test]
+async fn pods_of_a_scheduler_that_is_not_there_wait_and_are_told() {
+    let world = World::new().await;
+    world.node("n1", "1", "10").await;
+    world.create("pods", "a", others("p", "100m")).await;
+    let (handle, _) = fit(&world);
+    let why = "no scheduler plugin of the bundle serves the schedulerName other";
+    world.until("it is told", |w| w.told("p", "FailedScheduling").iter().any(|m| m.starts_with(why))).await;
+    assert!(world.home("p").is_empty());
+    handle.stop().await;
+    let (_loop, _) = two(&world);
+    world.until("one came", |w| w.home("p") == "n1").await;
+}
+
 #[tokio::test]
 async fn the_more_important_pod_goes_first() {
     let world = World::new().await;
-    for (name, priority) in [("low", 1), ("high", 100), ("middle", 10)] {
+    for (name, class) in [("low", ""), ("high", "system-node-critical"), ("middle", "system-cluster-critical")] {
         let mut pod = pod(name, "1");
-        pod["spec"]["priority"] = json!(priority);
+        pod["spec"]["priorityClassName"] = json!(class);
         world.create("pods", "a", pod).await;
     }
     world.node("n1", "2", "10").await;

@@ -12,6 +12,8 @@ use anyhow::Result;
 use clap::Args;
 use gantry_link::{Client, Uplink};
 use gantry_node::cluster::{Cluster, Remote, remote};
+use gantry_node::logs::Notices;
+use gantry_node::proxy::apart::Keeper;
 use gantry_plugin::{Engine, EngineOptions};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -58,7 +60,7 @@ impl AgentArgs {
             () = stop.wanted() => return Ok(ExitCode::SUCCESS),
         };
         let _renewal = current.map(|current| keep(current, &access)).transpose()?;
-        let service = Service::new(self.node, &data, access)?;
+        let service = Service::new(self.node, &data, access, &log)?;
         tokio::select! {
             set = service.plugins.first() => service.run(set?, &mut stop).await,
             () = stop.wanted() => Ok(ExitCode::SUCCESS),
@@ -93,29 +95,33 @@ struct Service {
     cluster: Arc<dyn Cluster>,
     client: Client,
     plugins: Plugins,
+    proxy: Keeper,
+    notices: Notices,
 }
 
 impl Service {
-    fn new(args: NodeArgs, data: &Path, access: Access) -> Result<Self> {
+    fn new(args: NodeArgs, data: &Path, access: Access, log: &Log) -> Result<Self> {
         let Access { server, tls, .. } = access;
         let client = Client::new(&server, tls.clone()).map_err(anyhow::Error::msg)?;
-        let remote = Remote::new(remote::Options { server, tls, bearer: None })?;
+        let cluster: Arc<dyn Cluster> = Arc::new(Remote::new(remote::Options { server, tls, bearer: None })?);
         let engine = Engine::new(EngineOptions::new(data.to_owned()))?;
         let plugins = Plugins::new(engine, client.clone(), data.join("plugins"))?;
-        Ok(Self { args, data: data.to_owned(), cluster: Arc::new(remote), client, plugins })
+        let (proxy, notices) = proxy::keeper(cluster.clone(), &args, data, log)?;
+        Ok(Self { args, data: data.to_owned(), cluster, client, plugins, proxy, notices })
     }
 
     /// Runs the node; with other plugins, should the server get others. Containers go on meanwhile.
     async fn run(&self, mut set: Set, stop: &mut Stop) -> Result<ExitCode> {
-        let proxy = proxy::start(self.cluster.clone(), &self.args.name()?)?;
         loop {
             let outlets = set.offer.sinks.iter().map(|sink| Through::outlet(&self.client, sink)).collect();
             let upstream = Upstream {
                 cluster: self.cluster.clone(),
                 plugins: set.loaded.clone(),
                 outlets,
+                absent: set.absent.clone(),
                 cluster_ranges: set.offer.cluster_ranges.clone(),
-                proxy: proxy.clone(),
+                notices: self.notices.clone(),
+                proxy: self.proxy.clone(),
             };
             let node = tokio::select! {
                 node = Node::start(&self.args, &self.data, upstream) => node?,
@@ -140,7 +146,6 @@ impl Service {
             }
             tracing::info!("the server has other plugins for nodes: starting over with them");
         }
-        proxy.stop().await;
         tracing::info!("stopped; containers go on");
         Ok(ExitCode::SUCCESS)
     }

@@ -23,6 +23,8 @@ const RETRY: Duration = Duration::from_secs(2);
 pub struct Set {
     pub offer: BundleOffer,
     pub loaded: Vec<Arc<Loaded>>,
+    /// Plugins of the bundle that do not run here.
+    pub absent: Vec<String>,
 }
 
 /// What is kept of an offer. Written once its components are there and could be loaded.
@@ -32,6 +34,8 @@ struct Kept {
     sinks: Vec<String>,
     #[serde(default)]
     cluster_ranges: Vec<String>,
+    #[serde(default)]
+    absent: Vec<String>,
 }
 
 pub struct Plugins {
@@ -107,8 +111,8 @@ impl Plugins {
     }
 
     fn keep(&self, offer: &BundleOffer) -> Result<()> {
-        let BundleOffer { bundle, sinks, cluster_ranges } = offer.clone();
-        let kept = Kept { bundle, sinks, cluster_ranges };
+        let BundleOffer { bundle, sinks, cluster_ranges, absent } = offer.clone();
+        let kept = Kept { bundle, sinks, cluster_ranges, absent };
         write_private(&self.folder.join("offer.json"), serde_json::to_vec(&kept)?)
     }
 
@@ -133,25 +137,28 @@ impl Plugins {
     /// The offer of last time.
     fn kept(&self) -> Option<BundleOffer> {
         let text = std::fs::read(self.folder.join("offer.json")).ok()?;
-        let kept: Kept = serde_json::from_slice(&text).ok()?;
-        Some(BundleOffer { bundle: kept.bundle, sinks: kept.sinks, cluster_ranges: kept.cluster_ranges })
+        let Kept { bundle, sinks, cluster_ranges, absent } = serde_json::from_slice(&text).ok()?;
+        Some(BundleOffer { bundle, sinks, cluster_ranges, absent })
     }
 
     async fn load(&self, offer: BundleOffer) -> Result<Set> {
         let mut bundle = Bundle::parse(&offer.bundle, Path::new("of the server"))?;
-        let mut loaded = Vec::new();
+        let (mut loaded, mut absent) = (Vec::new(), offer.absent.clone());
         for entry in &mut bundle.plugins {
             entry.source = entry.digest.as_deref().map(|digest| self.file(digest));
             match self.engine.load_one(entry, &[], Arc::new(NoObjects)).await {
                 Ok(plugin) => loaded.push(Arc::new(plugin)),
                 Err(error) if error.required => return Err(error.into()),
-                Err(error) => tracing::warn!(%error, "running without a plugin"),
+                Err(error) => {
+                    tracing::warn!(%error, "running without a plugin");
+                    absent.push(entry.name.clone());
+                }
             }
         }
         if let Err(error) = self.keep(&offer) {
             let error = format!("{error:#}");
             tracing::warn!(error, "can't keep what the server offers: this node will not start without it");
         }
-        Ok(Set { offer, loaded })
+        Ok(Set { offer, loaded, absent })
     }
 }

@@ -46,6 +46,9 @@ pub struct BundleOffer {
     pub sinks: Vec<String>,
     /// Addresses of all pods, in CIDR notation, one of each family.
     pub cluster_ranges: Vec<String>,
+    /// Plugins of the server's bundle that are not in this one: those that act on no node, and those that could not be
+    /// loaded. What they have put on nodes stays.
+    pub absent: Vec<String>,
 }
 
 /// What became of records.

@@ -93,8 +93,8 @@ impl Link for Service {
 
     async fn bundle(&self, request: Request<BundleRequest>) -> Answer<BundleAnswer> {
         check_any(&*user(&request)?)?;
-        let BundleOffer { bundle, sinks, cluster_ranges } = self.hub.backing().bundle();
-        Ok(Response::new(BundleAnswer { bundle, sinks, cluster_ranges }))
+        let BundleOffer { bundle, sinks, cluster_ranges, absent } = self.hub.backing().bundle();
+        Ok(Response::new(BundleAnswer { bundle, sinks, cluster_ranges, absent }))
     }
 
     async fn component(&self, request: Request<ComponentRequest>) -> Answer<Self::ComponentStream> {

@@ -7,7 +7,7 @@ use tonic::Code;
 use crate::channel::{Channel, channel};
 use crate::hub::{BundleOffer, Verdict};
 use crate::wire::link_client::LinkClient;
-use crate::wire::{BundleRequest, ComponentRequest, Delivery};
+use crate::wire::{BundleAnswer, BundleRequest, ComponentRequest, Delivery};
 
 /// The largest component.
 const COMPONENT: usize = 256 << 20;
@@ -66,8 +66,8 @@ impl Client {
     /// What the server's bundle has for nodes.
     pub async fn bundle(&self) -> Result<BundleOffer, ClientError> {
         let answer = self.calls.clone().bundle(BundleRequest {}).await?.into_inner();
-        let cluster_ranges = answer.cluster_ranges;
-        Ok(BundleOffer { bundle: answer.bundle, sinks: answer.sinks, cluster_ranges })
+        let BundleAnswer { bundle, sinks, cluster_ranges, absent } = answer;
+        Ok(BundleOffer { bundle, sinks, cluster_ranges, absent })
     }
 
     /// The bytes of a component. They are to be checked against the digest.

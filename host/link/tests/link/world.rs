@@ -42,6 +42,7 @@ impl Backing for Shelf {
             bundle: "name = \"b\"".into(),
             sinks: vec!["all".into()],
             cluster_ranges: vec!["10.64.0.0/16".into()],
+            absent: vec!["lame".into()],
         }
     }
 
@@ -124,7 +125,7 @@ async fn serve(pki: &Pki, hub: &Hub, listen: &str) -> Handle {
         authenticators: Vec::new(),
         authorizers: Vec::new(),
         streams: Arc::new(hub.clone()),
-        metrics: Arc::new(String::new),
+        metrics: Arc::new(|| Box::pin(async { String::new() })),
         readiness: Arc::new(Vec::new),
         dialects: Default::default(),
         extra: hub.paths(),

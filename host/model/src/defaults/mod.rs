@@ -4,6 +4,8 @@
 mod cluster;
 mod pod;
 
+pub(crate) use pod::priority_of;
+
 use serde_json::{Map, Value};
 
 /// Fills in an object of a definition. Runs before the defaults that the schema states.

@@ -19,16 +19,22 @@ pub(super) fn pod(pod: &mut Map<String, Value>) {
     }
 }
 
-/// A pod's priority, where it is known without looking at PriorityClass objects.
 fn priority(spec: &mut Map<String, Value>) {
-    let priority = match spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default() {
-        "" => 0,
-        "system-cluster-critical" => 2_000_000_000,
-        "system-node-critical" => 2_000_001_000,
-        _ => return,
-    };
-    put(spec, "priority", priority);
-    put(spec, "preemptionPolicy", "PreemptLowerPriority");
+    let class = spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default();
+    if let Some(priority) = priority_of(class) {
+        put(spec, "priority", priority);
+        put(spec, "preemptionPolicy", "PreemptLowerPriority");
+    }
+}
+
+/// The priority of pods of a class, where it is known without looking at PriorityClass objects.
+pub(crate) fn priority_of(class: &str) -> Option<i64> {
+    match class {
+        "" => Some(0),
+        "system-cluster-critical" => Some(2_000_000_000),
+        "system-node-critical" => Some(2_000_001_000),
+        _ => None,
+    }
 }
 
 /// `serviceAccount` is the old name of `serviceAccountName`; both are always said.

@@ -3,12 +3,32 @@
 use serde_json::{Map, Value};
 
 use super::names;
-use crate::kind::Kind;
+use crate::kind::{Kind, Origin};
 use crate::path::Path;
 use crate::status::Cause;
 
 /// All keys and values of annotations together may have this many bytes.
 const ANNOTATIONS_LIMIT: usize = 256 * 1024;
+/// Finalizers that the API server itself takes away.
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+
+/// Finalizers without a domain: Kubernetes' own, and any on custom resources, of which it only warns, and on their
+/// definitions, whose own finalizer has none.
+pub(super) fn finalizers(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    if matches!(kind.origin, Origin::Definition(_)) || kind.group == "apiextensions.k8s.io" {
+        return;
+    }
+    let all = object.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten();
+    let path = Path::ROOT.field("metadata");
+    let path = path.field("finalizers");
+    for (n, finalizer) in all.enumerate() {
+        let name = finalizer.as_str().unwrap_or_default();
+        if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+            let problem = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(path.index(n), finalizer, problem));
+        }
+    }
+}
 
 /// `ObjectMeta`. Names are the kind's to judge.
 pub(super) fn object_meta(path: &Path<'_>, value: &Value, causes: &mut Vec<Cause>) {

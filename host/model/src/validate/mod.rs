@@ -16,6 +16,8 @@ mod selector;
 mod update;
 mod volume;
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::kind::{Kind, Kinds};
@@ -28,11 +30,27 @@ use crate::status::Cause;
 pub fn object(kinds: &Kinds, kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     meta::named(kind, new, &mut causes);
+    meta::finalizers(kind, new, &mut causes);
     causes.extend(schema::check_with_rules(kinds, kind, new));
     if let Some(old) = old {
         update::object(kind, new, old, &mut causes);
         causes.extend(schema::immutable(kinds, kind, new, old));
     }
+    without_echoes(causes)
+}
+
+/// Schema and rules may say the same of one fault: that an entry is there twice and that its name is, that a value has the
+/// wrong type and that it is missing. The more exact of the two stays.
+fn without_echoes(mut causes: Vec<Cause>) -> Vec<Cause> {
+    let of = |reason: &'static str| causes.iter().filter(move |cause| cause.reason == reason);
+    let parent = |cause: &Cause| cause.field.rsplit_once('.').map(|(parent, _)| parent.to_owned());
+    let twice: HashSet<String> = of("FieldValueDuplicate").filter_map(parent).collect();
+    let mistyped: HashSet<String> = of("FieldValueTypeInvalid").map(|cause| cause.field.clone()).collect();
+    causes.retain(|cause| match cause.reason.as_str() {
+        "FieldValueDuplicate" => !twice.contains(&cause.field),
+        "FieldValueRequired" => !mistyped.contains(&cause.field),
+        _ => true,
+    });
     causes
 }
 

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::container::{self, Place};
 use super::{list, meta, named, names, not_found, not_negative, number, optional, resources, text};
+use crate::defaults::priority_of;
+use crate::order;
 use crate::path::Path;
 use crate::status::Cause;
 
@@ -16,9 +18,37 @@ pub(super) fn holder(path: &Path<'_>, value: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Fields that are stored, and that no node acts on.
+/// A pod's priority is its class's to say, as Kubernetes' admission plugin `Priority` has it.
+pub(super) fn pod(path: &Path<'_>, value: &Value, causes: &mut Vec<Cause>) {
+    holder(path, value, causes);
+    let Some(spec) = value.get("spec") else { return };
+    start_order(path, value, spec, causes);
+    let (Some(given), class) = (number(spec, "priority"), text(spec, "priorityClassName")) else { return };
+    if priority_of(class) != Some(given) {
+        let why =
+            format!("must not be provided: the priority class {class:?} says it, and {given} is not what it says");
+        causes.push(Cause::forbidden(path.field("spec").field("priority"), why));
+    }
+}
+
+/// Who starts after whom, where an annotation says so.
+fn start_order(path: &Path<'_>, value: &Value, spec: &Value, causes: &mut Vec<Cause>) {
+    let names: Vec<&str> = list(spec, "containers").iter().map(|container| text(container, "name")).collect();
+    if let Err(problem) = order::read(value).and_then(|order| order::check(&order, &names)) {
+        let annotation = path.field("metadata");
+        let annotation = annotation.field("annotations");
+        let given = value.pointer("/metadata/annotations").and_then(|all| all.get(order::START_AFTER));
+        causes.push(Cause::invalid(annotation.key(order::START_AFTER), given.unwrap_or(&Value::Null), problem));
+    }
+}
+
+/// Fields that are stored, and that nothing acts on.
 pub(super) fn without_effect(path: &str, spec: &Value) -> Vec<String> {
     let mut out = Vec::new();
+    let class = text(spec, "priorityClassName");
+    if priority_of(class).is_none() {
+        out.push(format!("{path}.priorityClassName: has no effect: no pod of this version goes before another"));
+    }
     let mut note = |at: String, what: &str| out.push(format!("{at}: has no effect: nodes of this version {what}"));
     if spec.get("shareProcessNamespace") == Some(&Value::Bool(true)) {
         note(format!("{path}.shareProcessNamespace"), "give each container a process namespace of its own");

@@ -28,7 +28,8 @@ pub(crate) fn of(definition: &str) -> Option<Rule> {
 
 fn core(name: &str) -> Option<Rule> {
     Some(match name {
-        "Pod" | "PodTemplateSpec" => pod::holder,
+        "Pod" => pod::pod,
+        "PodTemplateSpec" => pod::holder,
         "PodSpec" => pod::spec,
         "ObjectFieldSelector" => reference::field,
         "ResourceFieldSelector" => reference::resource,

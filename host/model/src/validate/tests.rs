@@ -58,11 +58,24 @@ fn a_pod_has_containers() {
 }
 
 #[test]
+fn a_fault_is_said_once() {
+    for (pointer, value, want) in [
+        ("/spec/volumes/-", json!({"name": "v"}), "spec.volumes[1].name: Duplicate value: \"v\""),
+        ("/spec/containers/-", json!({"name": "a", "image": "b"}), "spec.containers[1].name: Duplicate value: \"a\""),
+    ] {
+        assert_eq!(causes("", "Pod", with(pointer, value), None), [want]);
+    }
+    let said = causes("", "Pod", with("/spec/containers", json!("a")), None);
+    assert!(said.len() == 1 && said[0].starts_with("spec.containers: Invalid value"), "{said:?}");
+}
+
+#[test]
 fn what_nodes_do_not_do_is_said() {
     let with = |pointer, value| super::warnings(&with(pointer, value));
     assert_eq!(with("/metadata/labels", json!({})), Vec::<String>::new());
     for (pointer, value, want) in [
         ("/spec/shareProcessNamespace", json!(true), "spec.shareProcessNamespace: has no effect"),
+        ("/spec/priorityClassName", json!("mine"), "spec.priorityClassName: has no effect"),
         (
             "/spec/containers/0/securityContext",
             json!({"seccompProfile": {"type": "RuntimeDefault"}}),
@@ -88,7 +101,13 @@ fn pods_are_held_to_kubernetes_rules() {
             json!({"a": "x".repeat(262_145)}),
             "metadata.annotations: Too long: may not be more than 262144 bytes",
         ),
-        ("/metadata/finalizers", json!(["a b"]), "metadata.finalizers[0]: Invalid value: \"a b\""),
+        ("/metadata/finalizers", json!(["a.b/a b"]), "metadata.finalizers[0]: Invalid value: \"a.b/a b\""),
+        (
+            "/metadata/finalizers",
+            json!(["a.b/c", "mine"]),
+            "metadata.finalizers[1]: Invalid value: \"mine\": name is neither",
+        ),
+        ("/spec/priority", json!(5), "spec.priority: Forbidden: must not be provided"),
         (
             "/metadata/ownerReferences",
             json!([{"apiVersion": "v1", "kind": "A", "name": "", "uid": "u"}]),
@@ -486,5 +505,23 @@ fn what_agents_write_passes() {
         ),
     ] {
         assert_eq!(causes(group, kind, new, None), Vec::<String>::new(), "{kind}");
+    }
+}
+
+#[test]
+fn an_order_of_containers_names_containers() {
+    let path = "metadata.annotations[gantry.dev/start-after]";
+    for (text, want) in [
+        (r#"{"a": {"b": "ready"}}"#, None),
+        (r#"{"a": {"i": "ended"}}"#, Some("\"i\" is none of the pod's ordinary containers")),
+        (r#"{"a": {"b": "ready"}, "b": {"a": "started"}}"#, Some("these containers wait for each other: a, b")),
+        ("first a", Some("must be JSON")),
+    ] {
+        let mut object = with("/spec/containers/-", json!({"name": "b", "image": "web:1"}));
+        object["metadata"]["annotations"] = json!({"gantry.dev/start-after": text});
+        let found = causes("", "Pod", object, None);
+        let found: Vec<&String> = found.iter().filter(|cause| cause.starts_with(path)).collect();
+        assert_eq!(found.len(), usize::from(want.is_some()), "{text}: {found:?}");
+        assert!(found.iter().all(|cause| cause.contains(want.unwrap_or_default())), "{text}: {found:?}");
     }
 }

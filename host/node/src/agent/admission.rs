@@ -96,24 +96,9 @@ fn conflict(one: &HostPort, other: &HostPort) -> bool {
     one.0 == other.0 && one.1 == other.1 && (one.2 == other.2 || any(&one.2) || any(&other.2))
 }
 
-/// What a pod needs at its hungriest: its containers and sidecars together, or an init container with the sidecars
-/// that started before it.
+/// What a pod needs at its hungriest.
 fn demand(spec: &PodSpec) -> Demand {
-    let of = |name: &str| {
-        let asked = |c: &k8s_openapi::api::core::v1::Container| resources::request(c, name).unwrap_or_default();
-        let (mut sidecars, mut peak) = (0, 0);
-        for container in spec.init_containers.iter().flatten() {
-            if container.restart_policy.as_deref() == Some("Always") {
-                sidecars += asked(container);
-                peak = peak.max(sidecars);
-            } else {
-                peak = peak.max(sidecars + asked(container));
-            }
-        }
-        let together = sidecars + spec.containers.iter().map(asked).sum::<i128>();
-        let overhead = super::quantity::amount(spec.overhead.as_ref(), name).unwrap_or_default();
-        peak.max(together) + overhead
-    };
+    let of = |name: &str| resources::at_most(spec, name, |c| resources::request(c, name).unwrap_or_default());
     let host_network = spec.host_network.unwrap_or(false);
     // The scheduler's rule: an init container that ends serves nobody.
     let sidecars = spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));

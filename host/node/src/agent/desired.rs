@@ -1,8 +1,10 @@
 //! A Pod object as the agent reads it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gantry_model::Record;
+use gantry_model::order::{self, Order, START_AFTER, State};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodStatus};
 use sha2::{Digest, Sha256};
@@ -40,6 +42,8 @@ pub struct Unit {
     pub hash: String,
     /// As the spec has it.
     pub spec: Arc<Container>,
+    /// Containers that come before it, and what of each is waited for.
+    pub after: BTreeMap<String, State>,
 }
 
 impl Unit {
@@ -80,7 +84,12 @@ impl Desired {
             let sidecar = container.restart_policy.as_deref() == Some("Always");
             unit(if sidecar { Role::Sidecar } else { Role::Init }, container)
         });
-        let units = init.chain(spec.containers.into_iter().map(|container| unit(Role::Main, container))).collect();
+        let mut units: Vec<Unit> =
+            init.chain(spec.containers.into_iter().map(|container| unit(Role::Main, container))).collect();
+        let mut order = order(&pod)?;
+        for unit in units.iter_mut().filter(|unit| unit.role == Role::Main) {
+            unit.after = order.remove(&unit.spec.name).unwrap_or_default();
+        }
         let deletion = pod.metadata.deletion_timestamp.as_ref().map(|at| at.0);
         Ok(Self { key: PodRef::of(record), revision: record.revision, pod: Arc::new(pod), units, policy, deletion })
     }
@@ -125,10 +134,20 @@ impl Desired {
     }
 }
 
+/// The API takes no order that can't be read, so none is read that it did not see.
+fn order(pod: &Pod) -> Result<Order, String> {
+    let text = pod.metadata.annotations.as_ref().and_then(|all| all.get(START_AFTER));
+    let names: Vec<&str> =
+        pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.as_str()).collect();
+    let order = text.map_or_else(|| Ok(Order::new()), |text| order::parse(text));
+    let order = order.and_then(|order| order::check(&order, &names).map(|()| order));
+    order.map_err(|problem| format!("annotation {START_AFTER}: {problem}"))
+}
+
 fn unit(role: Role, container: Container) -> Unit {
     // What may change in a pod that exists and needs a new container: the image. Resources change in place.
     let text = format!("{}\0{}", container.name, container.image.as_deref().unwrap_or_default());
     let digest = Sha256::digest(text.as_bytes());
     let hash = hex::encode(digest).chars().take(16).collect();
-    Unit { role, hash, spec: Arc::new(container) }
+    Unit { role, hash, spec: Arc::new(container), after: BTreeMap::new() }
 }

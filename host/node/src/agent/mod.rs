@@ -27,7 +27,7 @@ mod sources;
 mod start;
 mod status;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod volumes;

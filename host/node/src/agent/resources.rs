@@ -57,21 +57,60 @@ pub fn limit(container: &Container, name: &str) -> Option<i128> {
 
 /// cgroup limits. `node_memory` is all that the node has, in bytes.
 pub fn limits(spec: &PodSpec, container: &Container, node_memory: u64) -> Limits {
-    let cpu = request(container, "cpu").unwrap_or_default();
-    let shares = (cpu * SHARES_PER_CORE / 1000).clamp(SHARES.0, SHARES.1);
-    let quota = limit(container, "cpu")
-        .filter(|cpu| *cpu > 0)
-        .map(|cpu| div_up(cpu * i128::from(PERIOD_MICROS), 1000).max(SMALLEST_QUOTA));
-    let quota = quota.and_then(|quota| i64::try_from(quota).ok());
+    let quota = limit(container, "cpu").filter(|cpu| *cpu > 0).and_then(quota);
     let memory = container.resources.as_ref().and_then(|resources| whole(resources.limits.as_ref(), "memory"));
     Limits {
-        cpu_shares: u64::try_from(shares).unwrap_or_default(),
+        cpu_shares: shares(request(container, "cpu").unwrap_or_default()),
         cpu_quota: quota,
         cpu_period: quota.map(|_| PERIOD_MICROS),
         memory: memory.filter(|memory| *memory > 0),
         pids: None,
         oom_score_adj: Some(oom_score(spec, container, node_memory)),
     }
+}
+
+/// cgroup limits of a whole pod, as the kubelet has them: the weight is what it asks for, and a limit is there where every
+/// container has one.
+pub fn pod_limits(spec: &PodSpec) -> Limits {
+    let all = || spec.init_containers.iter().flatten().chain(&spec.containers);
+    let limited = |name: &str| {
+        let every = all().all(|container| limit(container, name).is_some_and(|limit| limit > 0));
+        every.then(|| at_most(spec, name, |container| limit(container, name).unwrap_or_default()))
+    };
+    let cpu = at_most(spec, "cpu", |container| request(container, "cpu").unwrap_or_default());
+    let quota = limited("cpu").and_then(quota);
+    Limits {
+        cpu_shares: shares(cpu),
+        cpu_quota: quota,
+        cpu_period: quota.map(|_| PERIOD_MICROS),
+        memory: limited("memory").and_then(|memory| i64::try_from(div_up(memory, 1000)).ok()),
+        pids: None,
+        oom_score_adj: None,
+    }
+}
+
+/// What a pod has at its hungriest: its containers and sidecars together, or an init container with the sidecars that
+/// started before it. In thousandths, as what `of` says of a container.
+pub fn at_most(spec: &PodSpec, name: &str, of: impl Fn(&Container) -> i128) -> i128 {
+    let (mut sidecars, mut peak) = (0, 0);
+    for container in spec.init_containers.iter().flatten() {
+        if container.restart_policy.as_deref() == Some("Always") {
+            sidecars += of(container);
+            peak = peak.max(sidecars);
+        } else {
+            peak = peak.max(sidecars + of(container));
+        }
+    }
+    let together = sidecars + spec.containers.iter().map(of).sum::<i128>();
+    peak.max(together) + amount(spec.overhead.as_ref(), name).unwrap_or_default()
+}
+
+fn shares(cpu: i128) -> u64 {
+    u64::try_from((cpu * SHARES_PER_CORE / 1000).clamp(SHARES.0, SHARES.1)).unwrap_or_default()
+}
+
+fn quota(cpu: i128) -> Option<i64> {
+    i64::try_from(div_up(cpu * i128::from(PERIOD_MICROS), 1000).max(SMALLEST_QUOTA)).ok()
 }
 
 /// The kubelet's figures: who asked for more of the node's memory is killed later.
@@ -182,6 +221,25 @@ mod tests {
             assert_eq!(quality(&spec), quality_want, "{spec:?}");
             assert_eq!((limits.cpu_shares, limits.cpu_quota, limits.memory), (shares, quota, memory), "{spec:?}");
             assert_eq!(limits.oom_score_adj, Some(oom), "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn a_pods_limits_are_those_of_its_containers_together() {
+        let of = |cpu: &str, memory: &str| json!({"limits": {"cpu": cpu, "memory": memory}});
+        for (init, containers, want) in [
+            (vec![], vec![of("500m", "1Mi"), of("1", "2Mi")], (1536, Some(150_000), Some(3 << 20))),
+            (vec![of("2", "1Mi")], vec![of("1", "2Mi")], (2048, Some(200_000), Some(2 << 20))),
+            (vec![], vec![of("1", "1Mi"), json!({"requests": {"cpu": "1"}})], (2048, None, None)),
+            (vec![json!({})], vec![of("1", "1Mi")], (1024, None, None)),
+            (vec![], vec![json!({})], (2, None, None)),
+        ] {
+            let named = |all: Vec<serde_json::Value>| -> Vec<_> {
+                all.into_iter().map(|resources| json!({"name": "c", "resources": resources})).collect()
+            };
+            let spec = json!({"initContainers": named(init), "containers": named(containers)});
+            let limits = pod_limits(&serde_json::from_value(spec.clone()).unwrap());
+            assert_eq!((limits.cpu_shares, limits.cpu_quota, limits.memory), want, "{spec}");
         }
     }
 

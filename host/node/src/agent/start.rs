@@ -147,6 +147,7 @@ impl Start<'_> {
             log,
             log_limit: context.log_limit,
             cgroup_parent: format!("{CGROUP}/pod{}", self.desired.key.uid),
+            sandbox_limits: resources::pod_limits(&pod),
         })
     }
 

@@ -16,7 +16,7 @@ use super::zone;
 use crate::cluster::{Cluster, PodEvent, Steady};
 use crate::network::{Granted, NetError, Owned, Permits, PlanError};
 use crate::pauses::Pauses;
-use crate::proxy::Proxy;
+use crate::proxy::apart::{Applied, Keeper};
 
 /// Batches of changes that wait while a plan is being applied. Whoever brings more waits too.
 const WAITING: usize = 64;
@@ -34,7 +34,7 @@ pub struct Options {
     /// Where Frontends and EndpointSlices are.
     pub cluster: Arc<dyn Cluster>,
     /// Where plans for listeners go; `None`: there is no proxy, and listeners are refused.
-    pub proxy: Option<Proxy>,
+    pub proxy: Option<Keeper>,
     /// The network's data directory, where it is written down what plans put on the node; `None`: it is not.
     pub data_dir: Option<PathBuf>,
     /// The network namespace that plays the node; `None`: the one of this process.
@@ -132,7 +132,7 @@ struct Worker {
     node: NodeInfo,
     permits: Arc<Permits>,
     owned: Option<Arc<Owned>>,
-    proxy: Option<Proxy>,
+    proxy: Option<Keeper>,
     node_netns: Option<PathBuf>,
 }
 
@@ -154,7 +154,16 @@ impl Worker {
         node.apply(&self.plugin.node().await??).await?;
         self.sync(&node, true).await?;
         info!(plugin = self.name, "load balancing");
-        while let Some(next) = seen.recv().await {
+        loop {
+            let next = tokio::select! {
+                next = seen.recv() => next,
+                () = lost(self.proxy.as_ref(), &self.name) => {
+                    warn!(plugin = self.name, "the node's proxy has ended; another one is told of everything");
+                    self.sync(&node, true).await?;
+                    continue;
+                }
+            };
+            let Some(next) = next else { return Ok(End::Silence) };
             self.take(next);
             // What came meanwhile goes along.
             while let Ok(next) = seen.try_recv() {
@@ -167,20 +176,34 @@ impl Worker {
                 self.sync(&node, false).await?;
             }
         }
-        Ok(End::Silence)
     }
 
     async fn sync(&mut self, node: &Granted, full: bool) -> Result<(), PlanError> {
+        let applied = self.plan(node, full).await?;
+        if applied == Applied::TellAll && self.plan(node, true).await? == Applied::TellAll {
+            return Err(NetError::Failed("the node's proxy takes no plan".to_owned()).into());
+        }
+        Ok(())
+    }
+
+    async fn plan(&mut self, node: &Granted, full: bool) -> Result<Applied, PlanError> {
         let deltas = self.table.take(full);
         let plan = self.plugin.sync(full, &deltas).await??;
         node.apply(&plan).await?;
         match &self.proxy {
-            Some(proxy) => Ok(proxy.apply(&self.name, &plan, &|id| self.table.about(id)).await?),
+            Some(proxy) => Ok(proxy.apply(&self.name, full, &plan, &|id| self.table.about(id)).await?),
             // Without a proxy nothing of it needs to go.
             None if plan.iter().any(|o| matches!(o, Operation::EnsureListener(_) | Operation::EnsurePool(_))) => {
                 Err(NetError::Failed("this node has no proxy".to_owned()).into())
             }
-            None => Ok(()),
+            None => Ok(Applied::Done),
         }
+    }
+}
+
+async fn lost(proxy: Option<&Keeper>, plugin: &str) {
+    match proxy {
+        Some(proxy) => proxy.lost(plugin).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,5 +1,6 @@
 //! Events in the kubelet's words, about pods and this node.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -56,7 +57,13 @@ impl Recorder {
     }
 
     /// About any object.
-    pub fn object(&self, about: About, severity: Severity, reason: &'static str, message: impl Into<String>) {
+    pub fn object(
+        &self,
+        about: About,
+        severity: Severity,
+        reason: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) {
         self.inner.tell(about, severity, COMPONENT, reason, message);
     }
 

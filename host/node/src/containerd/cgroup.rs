@@ -1,5 +1,5 @@
-//! Reading cgroups directly: the same facts as containerd's metrics, without a call through the shim. Version 1 with a
-//! folder a controller, or version 2.
+//! cgroups directly. What containers use is the same as in containerd's metrics, without a call through the shim; and pods
+//! have a cgroup around those that runc makes. Version 1 with a folder a controller, or version 2.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::runtime::Usage;
+use crate::runtime::{Limits, Usage};
 
 const ROOT: &str = "/sys/fs/cgroup";
 /// How often a cgroup that is not empty is tried, and the pause in between: what was just killed takes a moment to leave.
@@ -54,6 +54,53 @@ pub fn usage(cgroup: &str) -> Option<Usage> {
     let stat = fs::read_to_string(memory.join("memory.stat")).ok()?;
     let idle = field(&stat, "total_inactive_file").unwrap_or_default();
     Some(Usage { cpu_nanos: cpu, memory: used.saturating_sub(idle) })
+}
+
+/// Makes a cgroup with a weight and limits of CPU and memory. Those below it share them.
+pub fn limit(cgroup: &str, limits: &Limits) -> io::Result<()> {
+    if is_unified() {
+        delegate(cgroup)?;
+    }
+    for (controller, file, value) in settings(is_unified(), limits) {
+        let dir = dir(controller, cgroup);
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.join(file).display()));
+        fs::create_dir_all(&dir).map_err(named)?;
+        fs::write(dir.join(file), value).map_err(named)?;
+    }
+    Ok(())
+}
+
+/// Version 2 gives a cgroup the files of those controllers that all above it pass on.
+fn delegate(cgroup: &str) -> io::Result<()> {
+    let mut dir = PathBuf::from(ROOT);
+    for part in cgroup.trim_matches('/').split('/') {
+        fs::write(dir.join("cgroup.subtree_control"), "+cpu +memory")?;
+        dir.push(part);
+        fs::create_dir_all(&dir)?;
+    }
+    Ok(())
+}
+
+/// Controller, file and value. The period comes before the quota, which is of it.
+fn settings(unified: bool, limits: &Limits) -> Vec<(&'static str, &'static str, String)> {
+    let mut out = Vec::new();
+    let shares = limits.cpu_shares;
+    let quota = limits.cpu_quota.zip(limits.cpu_period);
+    if unified {
+        // 2 to 262,144 become 1 to 10,000, as runc does it.
+        let weight = || 1 + shares.saturating_sub(2).saturating_mul(9999) / 262_142;
+        out.extend((shares > 0).then(|| ("cpu", "cpu.weight", weight().to_string())));
+        out.extend(quota.map(|(quota, period)| ("cpu", "cpu.max", format!("{quota} {period}"))));
+        out.extend(limits.memory.map(|bytes| ("memory", "memory.max", bytes.to_string())));
+        return out;
+    }
+    out.extend((shares > 0).then(|| ("cpu", "cpu.shares", shares.to_string())));
+    if let Some((quota, period)) = quota {
+        out.push(("cpu", "cpu.cfs_period_us", period.to_string()));
+        out.push(("cpu", "cpu.cfs_quota_us", quota.to_string()));
+    }
+    out.extend(limits.memory.map(|bytes| ("memory", "memory.limit_in_bytes", bytes.to_string())));
+    out
 }
 
 /// Removes a cgroup from every hierarchy, with all below it. Fails after a moment while processes are in it; blocks until
@@ -119,6 +166,29 @@ fn field(text: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pods_settings_are_those_of_the_version() {
+        let all = Limits {
+            cpu_shares: 1024,
+            cpu_quota: Some(50_000),
+            cpu_period: Some(100_000),
+            memory: Some(1 << 20),
+            ..Limits::default()
+        };
+        let shown = |unified, limits: &Limits| -> Vec<String> {
+            settings(unified, limits).iter().map(|(_, file, value)| format!("{file}={value}")).collect()
+        };
+        let old =
+            ["cpu.shares=1024", "cpu.cfs_period_us=100000", "cpu.cfs_quota_us=50000", "memory.limit_in_bytes=1048576"];
+        assert_eq!(shown(false, &all), old);
+        assert_eq!(shown(true, &all), ["cpu.weight=39", "cpu.max=50000 100000", "memory.max=1048576"]);
+        for (shares, weight) in [(2, 1), (262_144, 10_000)] {
+            let limits = Limits { cpu_shares: shares, ..Limits::default() };
+            assert_eq!(shown(true, &limits), [format!("cpu.weight={weight}")]);
+        }
+        assert!(settings(false, &Limits::default()).is_empty());
+    }
 
     #[test]
     fn fields_are_found_by_their_whole_name() {

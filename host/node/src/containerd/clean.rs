@@ -31,7 +31,7 @@ pub async fn clean(options: Options, images: bool) -> Result<(), RuntimeError> {
     }
     for sandbox in engine.sandboxes.all() {
         cgroups.extend(engine.sandboxes.cgroup(&sandbox));
-        engine.sandboxes.remove(&sandbox).await?;
+        engine.remove_sandbox(&sandbox).await?;
     }
     // Containers may be there of sandboxes that are gone.
     tokio::task::spawn_blocking(move || remove_cgroups(&cgroups))

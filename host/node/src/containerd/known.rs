@@ -17,6 +17,7 @@ pub const LABEL: &str = "gantry.dev/runtime";
 /// The lasting part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
+    pub sandbox: String,
     pub log: PathBuf,
     pub log_bytes: u64,
     pub log_files: u32,
@@ -28,6 +29,7 @@ pub struct Facts {
 impl Facts {
     pub fn of(spec: &ContainerSpec) -> Self {
         Self {
+            sandbox: spec.sandbox.clone(),
             log: spec.log.clone(),
             log_bytes: spec.log_limit.0,
             log_files: spec.log_limit.1,

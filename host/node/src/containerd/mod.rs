@@ -17,6 +17,7 @@ mod pipes;
 mod pull;
 mod runtime;
 mod sandbox;
+mod shim;
 mod snapshots;
 mod spec;
 mod tasks;

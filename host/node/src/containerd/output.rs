@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, block_in_place};
 use tokio::time::Instant;
 
 use crate::logs::{LogWriter, Source};
@@ -89,7 +89,7 @@ async fn copy(stdout: pipe::Receiver, stderr: Option<pipe::Receiver>, mut writer
             read = out.read() => (&mut out, Source::Stdout, read?),
             read = err.read() => (&mut err, Source::Stderr, read?),
             () = flush => {
-                writer = blocking(writer, LogWriter::flush).await?;
+                block_in_place(|| writer.flush());
                 flush_at = None;
                 continue;
             }
@@ -98,22 +98,10 @@ async fn copy(stdout: pipe::Receiver, stderr: Option<pipe::Receiver>, mut writer
             stream.pipe = None;
             continue;
         }
-        let buffer = std::mem::take(&mut stream.buffer);
-        writer = blocking(writer, move |w| w.append(source, &buffer)).await?;
+        // Here and now, not on another thread: what was read and is not written yet is lost with this process.
+        block_in_place(|| writer.append(source, &stream.buffer));
         flush_at = writer.is_pending().then(|| Instant::now() + PATIENCE);
     }
-    blocking(writer, LogWriter::flush).await?;
+    block_in_place(|| writer.flush());
     Ok(())
-}
-
-/// A full or slow disk must not hold up other tasks.
-async fn blocking(
-    mut writer: LogWriter,
-    work: impl FnOnce(&mut LogWriter) + Send + 'static,
-) -> std::io::Result<LogWriter> {
-    let done = tokio::task::spawn_blocking(move || {
-        work(&mut writer);
-        writer
-    });
-    done.await.map_err(std::io::Error::other)
 }

@@ -204,7 +204,7 @@ impl Runtime for Containerd {
     }
 
     async fn remove_sandbox(&self, sandbox: &str) -> Result<(), RuntimeError> {
-        self.engine.sandboxes.remove(sandbox).await
+        self.engine.remove_sandbox(sandbox).await
     }
 
     async fn exec(&self, id: &str, spec: ExecSpec) -> Result<ExecProcess, RuntimeError> {

@@ -13,7 +13,7 @@ use nix::sched::{CloneFlags, unshare};
 
 use super::cgroup;
 use crate::locks::Locks;
-use crate::runtime::RuntimeError;
+use crate::runtime::{ContainerSpec, Limits, RuntimeError};
 
 /// The sandboxes of one agent.
 pub struct Sandboxes {
@@ -40,11 +40,12 @@ impl Sandboxes {
         Self { dir: state.join("sandboxes"), busy: Locks::default() }
     }
 
-    /// Makes what is missing of a sandbox.
-    pub async fn ensure(&self, sandbox: &str, cgroup_parent: &str) -> Result<Shared, RuntimeError> {
-        let _guard = self.busy.lock(sandbox).await;
-        let (dir, parent) = (self.dir.join(sandbox), cgroup_parent.to_owned());
-        blocking("make", sandbox, move || make(&dir, &parent)).await
+    /// Makes what is missing of a container's sandbox.
+    pub async fn ensure(&self, spec: &ContainerSpec) -> Result<Shared, RuntimeError> {
+        let _guard = self.busy.lock(&spec.sandbox).await;
+        let (dir, parent) = (self.dir.join(&spec.sandbox), spec.cgroup_parent.clone());
+        let limits = spec.sandbox_limits.clone();
+        blocking("make", &spec.sandbox, move || make(&dir, &parent, &limits)).await
     }
 
     /// Gives up a sandbox's namespaces. Containers that have ended may be there still, in the sandbox's cgroup: what is
@@ -85,13 +86,15 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
 }
 
-fn make(dir: &Path, cgroup_parent: &str) -> io::Result<Shared> {
+fn make(dir: &Path, cgroup_parent: &str, limits: &Limits) -> io::Result<Shared> {
     let shared = Shared::at(dir);
     if is_mount(&shared.ipc, dir) && is_mount(&shared.uts, dir) && is_mount(&shared.shm, dir) {
         return Ok(shared);
     }
     fs::create_dir_all(&shared.shm)?;
+    // Before the cgroup itself: what a crash leaves is found by it.
     fs::write(dir.join("cgroup"), cgroup_parent)?;
+    cgroup::limit(cgroup_parent, limits)?;
     pin(dir, &shared)?;
     if !is_mount(&shared.shm, dir) {
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;

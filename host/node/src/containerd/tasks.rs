@@ -26,6 +26,7 @@ use super::known::{Entry, Facts, LABEL};
 use super::output::{Output, wait_drained};
 use super::pipes::Pipes;
 use super::runtime::Engine;
+use super::shim::Shim;
 use super::spec::{self, SPEC_TYPE};
 use super::users::Accounts;
 use crate::image::Name;
@@ -45,8 +46,7 @@ impl Engine {
             Some(image) => image,
             None => self.image(&name).await?,
         };
-        let (accounts, shared) =
-            tokio::try_join!(self.accounts(&image), self.sandboxes.ensure(&spec.sandbox, &spec.cgroup_parent))?;
+        let (accounts, shared) = tokio::try_join!(self.accounts(&image), self.sandboxes.ensure(spec))?;
         let user = accounts.resolve(&image.image.user, &spec.security).map_err(RuntimeError::Failed)?;
         let oci = spec::build(spec, &user, &shared).map_err(RuntimeError::Failed)?;
         self.add_record(spec, name.full(), &oci).await?;
@@ -317,7 +317,7 @@ impl Engine {
             let request = self.client.request(DeleteTaskRequest { container_id: id.to_owned() });
             match self.client.tasks().delete(request).await {
                 Ok(_) => return Ok(()),
-                Err(status) if status.code() == Code::NotFound => return Ok(()),
+                Err(status) if status.code() == Code::NotFound => return self.end_forgotten(id).await,
                 // It runs still, which containerd says with no code of its own.
                 Err(status) if matches!(status.code(), Code::FailedPrecondition | Code::Unknown) => {
                     last = Some(failed(id, &status));
@@ -332,6 +332,24 @@ impl Engine {
             }
         }
         Err(last.unwrap_or_else(|| RuntimeError::Failed(format!("container {id} can't be deleted"))))
+    }
+
+    /// A task that containerd does not know may be there all the same: its maker was cut off.
+    async fn end_forgotten(&self, id: &str) -> Result<(), RuntimeError> {
+        let Some(entry) = self.known.get(id) else { return Ok(()) };
+        let failed = |error| RuntimeError::Failed(format!("container {id} is left in its shim: {error}"));
+        self.shim(&entry.facts.sandbox).delete(id).await.map_err(failed)
+    }
+
+    fn shim(&self, sandbox: &str) -> Shim {
+        Shim::of(&self.options.socket, self.client.namespace(), sandbox)
+    }
+
+    /// To be called when all containers of the sandbox are removed. No shim is left, even of a start that was cut off.
+    pub async fn remove_sandbox(&self, sandbox: &str) -> Result<(), RuntimeError> {
+        let failed = |error| RuntimeError::Failed(format!("the shim of sandbox {sandbox} is left: {error}"));
+        self.shim(sandbox).end(sandbox).await.map_err(failed)?;
+        self.sandboxes.remove(sandbox).await
     }
 }
 

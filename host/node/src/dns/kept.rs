@@ -1,7 +1,7 @@
 //! What a plugin's records were, on disk: a node that starts while its server is away answers with them.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::names::Names;
 use super::records::RecordSet;
 use super::tables::{Table, Tables, Zone};
+use crate::whole;
 
 /// Between two writes at least. Written once more in between, it would be the disk that answers.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -87,12 +88,7 @@ fn write(file: &Path, names: Names, tables: &RwLock<Tables>, plugin: usize) -> i
         let entries: Vec<(&LowerName, &[RecordSet])> = table.entries().collect();
         serde_json::to_vec(&Document { names, zones: table.zones(), entries })?
     };
-    let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
-    new.write_all(&bytes)?;
-    new.persist(file)?;
-    Ok(())
+    whole::replace(file, &bytes)
 }
 
 #[cfg(test)]

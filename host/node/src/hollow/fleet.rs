@@ -314,6 +314,11 @@ impl Pods {
         let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) | self.addresses);
         let mut pod = Pod::new(record, address, host, Timestamp::now());
         let phase = record.value().pointer("/status/phase").and_then(|p| p.as_str().map(str::to_owned));
+        let ended = matches!(phase.as_deref(), Some("Succeeded" | "Failed"));
+        if ended && record.meta.deletion_grace_period_seconds == Some(0) {
+            // It was seen off, and its object waits for finalizers.
+            return false;
+        }
         match phase.as_deref() {
             Some("Running") => pod.make(Step::Run),
             Some("Succeeded" | "Failed") => pod.make(Step::Finish),
@@ -344,7 +349,7 @@ impl Pods {
             let Some(Reverse((_, uid, steps))) = self.timers.pop() else { break };
             let Some(pod) = self.pods.get(&uid).filter(|pod| pod.steps == steps) else { continue };
             let step = if pod.going {
-                Some(Step::Vanish)
+                Some(pod.leaving())
             } else {
                 self.options.model.next(&pod.seed_name(), pod.steps, pod.last, pod.ends()).map(|(step, _)| step)
             };
@@ -359,7 +364,7 @@ impl Pods {
             match self.pods.get(&uid) {
                 // One write of a pod at a time, so that they land in order.
                 Some(pod) if pod.busy => held.push((uid, step)),
-                Some(pod) if pod.going && step != Step::Vanish => {}
+                Some(pod) if pod.going && !matches!(step, Step::End | Step::Vanish) => {}
                 Some(_) => self.write(uid, step),
                 None => {}
             }
@@ -404,6 +409,7 @@ impl Pods {
                 self.pods.remove(&uid);
                 self.stats.removed.fetch_add(1, Ordering::Relaxed);
             }
+            (Ok(()), Step::End) => self.due.push_back((uid, Step::Vanish)),
             (Ok(()), _) => {
                 self.stats.running.fetch_add(u64::from(step == Step::Run), Ordering::Relaxed);
                 self.schedule(&uid);
@@ -417,7 +423,7 @@ fn undo(step: Step) -> Option<Step> {
     match step {
         Step::FailPull | Step::Vanish => None,
         Step::Run => Some(Step::Crash),
-        Step::Crash | Step::Finish => Some(Step::Run),
+        Step::Crash | Step::Finish | Step::End => Some(Step::Run),
     }
 }
 

@@ -3,6 +3,8 @@
 mod fleet;
 mod model;
 mod pod;
+#[cfg(test)]
+mod tests;
 
 pub use fleet::{Fleet, FleetOptions, Stats};
 pub use model::{Latency, Model};

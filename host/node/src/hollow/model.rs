@@ -76,7 +76,9 @@ pub(super) enum Step {
     Crash,
     /// Containers end well and stay ended.
     Finish,
-    /// The pod was told to go and is gone.
+    /// The pod was told to go, and its containers have ended.
+    End,
+    /// The same, and now it is gone.
     Vanish,
 }
 
@@ -91,7 +93,7 @@ impl Model {
             Some(Step::Crash) => Some((Step::Run, self.crash_backoff.draw(rng))),
             Some(Step::Run) if rng.random_bool(self.crash.clamp(0.0, 1.0)) => Some((Step::Crash, self.life.draw(rng))),
             Some(Step::Run) if ends => Some((Step::Finish, self.life.draw(rng))),
-            Some(Step::Run | Step::Finish | Step::Vanish) => None,
+            Some(Step::Run | Step::Finish | Step::End | Step::Vanish) => None,
         }
     }
 

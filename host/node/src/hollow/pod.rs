@@ -70,6 +70,11 @@ impl Pod {
         self.spec.restart_policy != "Always" && !self.spec.restart_policy.is_empty()
     }
 
+    /// What follows once it is to go: who waits for the end of its containers is told of it before it is gone.
+    pub(super) fn leaving(&self) -> Step {
+        if self.last == Some(Step::Run) { Step::End } else { Step::Vanish }
+    }
+
     /// What the model knows it by: its name, since the uid is another in every run.
     pub(super) fn seed_name(&self) -> String {
         self.key.to_string()
@@ -92,6 +97,7 @@ impl Pod {
             Step::Run => ("Running", true, None),
             Step::Crash => ("Running", false, Some("ContainersNotReady")),
             Step::Finish | Step::Vanish => ("Succeeded", false, Some("PodCompleted")),
+            Step::End => ("Failed", false, Some("PodFailed")),
         };
         let (now, started) = (rfc3339(now), rfc3339(self.started));
         let containers: Vec<Value> = self.spec.containers.iter().map(|c| self.container(c, step, &now)).collect();
@@ -104,7 +110,7 @@ impl Pod {
         json!({
             "phase": phase,
             "conditions": [
-                condition("PodReadyToStartContainers", step != Step::Finish),
+                condition("PodReadyToStartContainers", !matches!(step, Step::Finish | Step::End)),
                 condition("Initialized", true), condition("Ready", ready),
                 condition("ContainersReady", ready), condition("PodScheduled", true),
             ],
@@ -125,6 +131,8 @@ impl Pod {
                 json!({"waiting": {"reason": "CrashLoopBackOff", "message": "the model crashed this container"}})
             }
             Step::Finish | Step::Vanish => ended(0, "Completed"),
+            // By the signal to terminate, which it does not handle.
+            Step::End => ended(143, "Error"),
         };
         let last = if self.restarts > 0 { ended(1, "Error") } else { json!({}) };
         let runs = step == Step::Run;

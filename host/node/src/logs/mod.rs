@@ -6,6 +6,9 @@ mod notices;
 mod reader;
 mod writer;
 
+/// The access log of the node's proxy, below the folder of all logs.
+pub const ACCESS: &str = "proxy/access.log";
+
 pub use cri::{Record, Source};
 pub use notices::{Gone, Listener, News, Notices};
 pub use reader::{LogQuery, read};

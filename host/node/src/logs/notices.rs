@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::files::FileId;
@@ -30,7 +31,7 @@ struct Shared {
 }
 
 /// What happened since a listener last asked.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct News {
     /// Logs that were written to, and how many bytes each got.
     pub grown: HashMap<Arc<Path>, u64>,
@@ -41,7 +42,7 @@ pub struct News {
 }
 
 /// A file that a writer removed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Gone {
     /// The log that it was part of.
     pub log: Arc<Path>,
@@ -78,7 +79,8 @@ impl Notices {
         self.tell(|news| *news.grown.entry(log.clone()).or_default() += bytes);
     }
 
-    /// A file will be removed: said before it is, so that whoever misses it has the word already.
+    /// A file will be removed: said before it is, so that whoever misses it has the word already. (Of the proxy's log it is
+    /// heard a moment later: it is another process.)
     pub fn gone(&self, gone: &Gone) {
         self.tell(|news| {
             if news.gone.len() < MOST_GONE {
@@ -86,6 +88,19 @@ impl Notices {
             } else {
                 news.more_gone += gone.lines;
             }
+        });
+    }
+
+    /// Says what somebody else was told.
+    pub fn pass_on(&self, heard: &News) {
+        self.tell(|news| {
+            for (log, bytes) in &heard.grown {
+                *news.grown.entry(log.clone()).or_default() += bytes;
+            }
+            let room = MOST_GONE.saturating_sub(news.gone.len());
+            let (kept, more) = heard.gone.split_at(room.min(heard.gone.len()));
+            news.gone.extend(kept.iter().cloned());
+            news.more_gone += heard.more_gone + more.iter().map(|gone| gone.lines).sum::<u64>();
         });
     }
 

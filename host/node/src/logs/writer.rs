@@ -178,7 +178,7 @@ impl LogWriter {
 
     fn lose(&mut self, bytes: &[u8], error: &io::Error) {
         if self.lost == 0 {
-            tracing::warn!(path = %self.path.display(), %error, "a container's log can't be written; its lines are lost");
+            tracing::warn!(path = %self.path.display(), %error, "a log can't be written; its lines are lost");
         }
         self.lost += bytes.iter().filter(|b| **b == b'\n').count() as u64;
         self.file = None;

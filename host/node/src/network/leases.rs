@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{PortMapping, Protocol, SandboxNet};
+use crate::whole;
 
 /// Of the files. A newer one is refused.
 const FORMAT: u32 = 1;
@@ -167,7 +168,7 @@ impl Leases {
                     entries.insert(record.sandbox.clone(), Entry { record, ending: None, saved: true });
                 }
                 // Half-written by a crash: nothing was applied after it.
-                Some("tmp") => fs::remove_file(&path)?,
+                Some(whole::PARTIAL) => fs::remove_file(&path)?,
                 _ => {}
             }
         }
@@ -215,8 +216,8 @@ impl Leases {
     /// Writes a record so that it survives a loss of power.
     pub async fn save(&self, id: &str) -> io::Result<()> {
         let Some(entry) = self.get(id).filter(|entry| !entry.saved) else { return Ok(()) };
-        let (dir, name, bytes) = (self.dir.clone(), id.to_owned(), serde_json::to_vec(&entry.record)?);
-        blocking(move || write(&dir, &name, &bytes)).await?;
+        let (path, bytes) = (self.dir.join(format!("{id}.json")), serde_json::to_vec(&entry.record)?);
+        blocking(move || whole::replace(&path, &bytes)).await?;
         if let Some(now) = self.entries().get_mut(id) {
             now.saved = now.record == entry.record;
         }
@@ -254,15 +255,6 @@ impl Leases {
 
 async fn blocking<T: Send + 'static>(job: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(job).await.map_err(io::Error::other)?
-}
-
-fn write(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let fresh = dir.join(format!("{name}.tmp"));
-    let mut file = File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, dir.join(format!("{name}.json")))?;
-    File::open(dir)?.sync_all()
 }
 
 fn read(path: &Path) -> io::Result<Record> {
@@ -312,7 +304,7 @@ mod tests {
         leases.end("b", None);
         leases.save("b").await.unwrap();
         leases.remove("c").await.unwrap();
-        fs::write(dir.path().join("e.tmp"), "{").unwrap();
+        fs::write(dir.path().join("e.partial"), "{").unwrap();
 
         let again = Leases::new(dir.path().to_owned());
         again.load().unwrap();
@@ -320,7 +312,7 @@ mod tests {
         assert_eq!(found, [("a".to_owned(), State::Attached), ("b".to_owned(), State::Detaching)]);
         assert_eq!(again.get("a").unwrap().record, record("a", &[53], "10.0.0.2"));
         assert!(matches!(again.get("a").unwrap().record.attachment().ports[0].protocol, wit::Protocol::Udp));
-        assert!(!dir.path().join("e.tmp").exists());
+        assert!(!dir.path().join("e.partial").exists());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::NetError;
 use super::apply::Executor;
 use super::clean::{delete_table, failed, tables};
+use crate::whole;
 
 /// Where that is written down, below the network's data directory.
 pub(super) fn folder(data_dir: &Path) -> PathBuf {
@@ -41,8 +42,10 @@ impl Owned {
     /// As it was written down last.
     pub(crate) fn open(data_dir: &Path, plugin: &str) -> Self {
         let file = folder(data_dir).join(format!("{plugin}.json"));
-        let known = Mutex::new(read(&file));
-        Self { file, known }
+        let known = read(&file).inspect_err(|error| {
+            warn!(file = %file.display(), %error, "what a plugin owned can't be read: what it does not make again stays for good");
+        });
+        Self { file, known: Mutex::new(known.unwrap_or_default()) }
     }
 
     /// Writes down what a plan is about to make. What is known costs no write.
@@ -65,9 +68,17 @@ pub async fn retire(data_dir: &Path, stay: &[&str], node_netns: Option<&Path>) -
         found => found.map_err(|error| failed("read what plugins own", error))?,
     };
     let (mut kept, mut gone) = (Things::default(), Vec::new());
-    for file in files.filter_map(|entry| Some(entry.ok()?.path())) {
+    // Not those that a crash left half-written.
+    let whole = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "json");
+    for file in files.filter_map(|entry| Some(entry.ok()?.path())).filter(whole) {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let things = read(&file);
+        let things = match read(&file) {
+            Ok(things) => things,
+            Err(error) => {
+                warn!(file = %file.display(), %error, "what a plugin owned can't be read: it stays");
+                continue;
+            }
+        };
         if stay.contains(&name.as_str()) {
             kept.tables.extend(things.tables);
             kept.links.extend(things.links);
@@ -123,19 +134,17 @@ fn tables_made(text: &str) -> Vec<(String, String)> {
     commands.filter_map(table).collect()
 }
 
-fn read(file: &Path) -> Things {
-    serde_json::from_slice(&fs::read(file).unwrap_or_default()).unwrap_or_default()
+/// Nothing, if nothing was written down.
+fn read(file: &Path) -> io::Result<Things> {
+    match fs::read(file) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Things::default()),
+        Err(error) => Err(error),
+    }
 }
 
-/// Whole or not at all.
 fn write(file: &Path, things: &Things) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let fresh = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer(&fresh, things)?;
-    fresh.as_file().sync_data()?;
-    fresh.persist(file).map_err(|error| error.error)?;
-    Ok(())
+    whole::replace(file, &serde_json::to_vec(things)?)
 }
 
 #[cfg(test)]

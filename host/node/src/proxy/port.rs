@@ -79,7 +79,7 @@ impl Port {
             tls: planned.tls,
             table: ArcSwap::from_pointee(Table::default()),
             clients: shared.clients.clone(),
-            meter: Arc::new(Meter::new(&planned.name)),
+            meter: Arc::new(Meter::new(&planned.name, planned.tls, shared.access.clone())),
         });
         let certificates = Arc::new(Certificates::new(&shared.fallback));
         let (taken, stop) = (Arc::default(), CancellationToken::new());
@@ -119,6 +119,11 @@ impl Port {
     /// Whether it is the same port in the same way.
     pub(super) fn serves(&self, planned: &Listener) -> bool {
         (self.door.port, self.door.tls) == (planned.port, planned.tls)
+    }
+
+    /// Whether requests are noted in the access log.
+    pub(super) fn note(&self, noted: bool) {
+        self.door.meter.note(noted);
     }
 
     /// Another table, at once.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gantry_model::{Record, Status};
+use gantry_model::Status;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -23,7 +23,7 @@ pub trait Secrets: Send + Sync + 'static {
     fn changes(&self, wanted: Wanted) -> Box<dyn SourceFeed>;
 
     /// One as it is now; `None` when there is none.
-    async fn get(&self, namespace: &str, name: &str) -> Result<Option<Arc<Record>>, Status>;
+    async fn get(&self, namespace: &str, name: &str) -> Result<Option<Value>, Status>;
 }
 
 /// Those of a cluster.
@@ -35,8 +35,9 @@ impl Secrets for OfCluster {
         self.0.changes(Source::Secret, wanted)
     }
 
-    async fn get(&self, namespace: &str, name: &str) -> Result<Option<Arc<Record>>, Status> {
-        self.0.source(Source::Secret, namespace, name).await
+    async fn get(&self, namespace: &str, name: &str) -> Result<Option<Value>, Status> {
+        let found = self.0.source(Source::Secret, namespace, name).await?;
+        Ok(found.map(|record| Value::clone(&record.value())))
     }
 }
 
@@ -97,7 +98,7 @@ impl Vault {
         let (namespace, secret) = name;
         let found = self.secrets.get(namespace, secret).await?;
         let read = match &found {
-            Some(record) => read(&record.value()).map_err(|why| Trouble {
+            Some(object) => read(object).map_err(|why| Trouble {
                 reason: "InvalidTLSSecret",
                 message: format!("Secret {namespace}/{secret}: {why}"),
             }),

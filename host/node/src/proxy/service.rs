@@ -10,6 +10,7 @@ use gantry_plugin::family::proxy::{KeptProxies, Listener, Pool as PlannedPool};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::access::AccessLog;
 use super::certificates::Identity;
 use super::clients::Clients;
 use super::follow;
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Who is told when a listener can't do what objects want.
 pub trait Tell: Send + Sync + 'static {
     /// A Warning about an object: a reason for programs, and words for people.
-    fn warn(&self, about: &About, reason: &'static str, message: &str);
+    fn warn(&self, about: &About, reason: &str, message: &str);
 }
 
 /// What is needed to start.
@@ -38,6 +39,8 @@ pub struct Options {
     pub fallback: Identity,
     /// Connections at once, over all listeners.
     pub connections: usize,
+    /// Where requests are noted, of listeners that want it.
+    pub access: Option<AccessLog>,
 }
 
 /// Plugin and name.
@@ -58,6 +61,7 @@ pub(super) struct Shared {
     pub(super) fallback: Identity,
     pub(super) clients: Clients,
     pub(super) bounds: Bounds,
+    pub(super) access: Option<AccessLog>,
     ports: Mutex<BTreeMap<Key, Arc<Port>>>,
     pools: Mutex<HashMap<Key, Arc<Pool>>>,
     /// Plans are applied one after the other.
@@ -76,6 +80,7 @@ impl Proxy {
             fallback: options.fallback,
             clients: Clients::new(),
             bounds: Bounds { places: Arc::new(Semaphore::new(options.connections)) },
+            access: options.access,
             ports: Mutex::default(),
             pools: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
@@ -109,6 +114,11 @@ impl Proxy {
         self.shared.keep_pools(|plugin, _| plugins.contains(&plugin));
     }
 
+    /// Whether it listens on nothing.
+    pub fn is_idle(&self) -> bool {
+        lock(&self.shared.ports).is_empty()
+    }
+
     /// Ends all listeners; waits for what is under way, for a while.
     pub async fn stop(&self) {
         let ports = std::mem::take(&mut *lock(&self.shared.ports));
@@ -130,6 +140,7 @@ impl Shared {
         port.certified_by(&planned.certificates, whom);
         self.fetch(&port.secrets()).await;
         port.certify(self);
+        port.note(planned.access_log);
         port.route(&planned.rules, |name| self.pool(plugin, name));
         lock(&self.ports).insert(key, port.clone());
         port.told(planned.frontends.iter().flat_map(|id| whom(id)).collect(), &self.tell);

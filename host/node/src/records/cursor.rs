@@ -81,7 +81,7 @@ impl Cursor {
         }
     }
 
-    /// A log of which only what comes from now on is wanted. Nobody writes it at this moment.
+    /// A log of which only what comes from now on is wanted. Nobody but a proxy that goes on writes it at this moment.
     pub fn at_end(log: Arc<Path>, origin: Vec<Label>, now: u64) -> io::Result<Self> {
         let mut place = Place { time: now, ..Place::default() };
         for file in files::open_all(&log)?.into_iter().rev() {

@@ -1,4 +1,5 @@
-//! What a log is of, which its path says: `NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log` below the folder of all logs.
+//! What a log is of, which its path says: `NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log` below the folder of all logs, or the
+//! access log of the node's proxy.
 
 use std::fs;
 use std::io;
@@ -7,10 +8,15 @@ use std::path::{Path, PathBuf};
 use gantry_plugin::family::Label;
 
 use crate::agent::container_id;
+use crate::logs::ACCESS;
 
-/// OpenTelemetry's attributes of the container behind a log; `None` for a path that is not of a log.
+/// OpenTelemetry's attributes of what is behind a log; `None` for a path that is not of a log.
 pub fn of(root: &Path, log: &Path, node: &str) -> Option<Vec<Label>> {
     let below = log.strip_prefix(root).ok()?;
+    let label = |key: &str, value: &str| Label { key: key.to_owned(), value: value.to_owned() };
+    if below == Path::new(ACCESS) {
+        return Some(vec![label("service.name", "gantry-proxy"), label("k8s.node.name", node)]);
+    }
     let mut parts = below.iter().map(|part| part.to_str());
     let (pod, container, file) = (parts.next()??, parts.next()??, parts.next()??);
     if parts.next().is_some() {
@@ -19,7 +25,6 @@ pub fn of(root: &Path, log: &Path, node: &str) -> Option<Vec<Label>> {
     let mut pod = pod.splitn(3, '_');
     let (namespace, name, uid) = (pod.next()?, pod.next()?, pod.next()?);
     let attempt: u32 = file.strip_suffix(".log")?.parse().ok()?;
-    let label = |key: &str, value: &str| Label { key: key.to_owned(), value: value.to_owned() };
     Some(vec![
         label("k8s.namespace.name", namespace),
         label("k8s.pod.name", name),
@@ -83,6 +88,9 @@ mod tests {
             ("k8s.node.name", "n1"),
         ];
         assert_eq!(pairs, want);
+        let of_proxy = of(root, Path::new("/logs/proxy/access.log"), "n1").unwrap();
+        let pairs: Vec<_> = of_proxy.iter().map(|l| (l.key.as_str(), l.value.as_str())).collect();
+        assert_eq!(pairs, [("service.name", "gantry-proxy"), ("k8s.node.name", "n1")]);
         for path in ["/logs/a_b/app/0.log", "/logs/a_b_c/0.log", "/logs/a_b_c/app/x.log", "/else/a_b_c/app/0.log"] {
             assert_eq!(of(root, Path::new(path), "n1").map(|l| l.len()), None, "{path}");
         }

@@ -2,13 +2,14 @@
 //! leaves the one or the other.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::place::Place;
+use crate::whole;
 
 /// Of the file. A newer one is refused: it may mean something else.
 const VERSION: u32 = 1;
@@ -87,19 +88,7 @@ impl Positions {
     pub fn save(&self, places: Places) -> Result<(), Error> {
         let saved = Saved { version: VERSION, logs: places };
         let bytes = serde_json::to_vec(&saved).map_err(|error| self.failed(error.into()))?;
-        self.replace(&bytes).map_err(|error| self.failed(error))
-    }
-
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let partial = self.path.with_extension("partial");
-        let mut file = File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&partial, &self.path)?;
-        match self.path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        whole::replace(&self.path, &bytes).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: io::Error) -> Error {

@@ -27,7 +27,7 @@ pub struct Reader {
 
 impl Reader {
     /// The logs below `root`. Those with a place go on there, others begin at their start. Without any places this is
-    /// the sink's first time: it gets what is written from now on. Nobody writes yet.
+    /// the sink's first time: it gets what is written from now on. Nobody writes yet, but a proxy that goes on.
     pub fn open(root: &Path, node: &str, places: Option<Places>) -> io::Result<Self> {
         let mut reader = Self { root: root.to_owned(), node: node.to_owned(), ..Self::default() };
         let now = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();

@@ -165,7 +165,7 @@ async fn a_port_that_is_taken_is_said_and_had_later() {
     world.pool("a", std::slice::from_ref(&a.address)).await;
     world.serve(vec![rule("", "/", forward("a"))]).await;
     let (whom, reason, message) = world.heard.all().pop().unwrap();
-    assert_eq!((whom.as_str(), reason), ("a/f", "PortUnavailable"));
+    assert_eq!((whom.as_str(), reason.as_str()), ("a/f", "PortUnavailable"));
     assert!(message.contains(&world.port.to_string()), "{message}");
     drop(taken);
     until("an answer", || async { (world.get("a", "/").await.0 == 200).then_some(()) }).await;

@@ -2,6 +2,7 @@
 //! endpoints, rules, certificates and ports come and go under traffic.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod apart;
 mod changing;
 mod endpoint;
 mod requests;

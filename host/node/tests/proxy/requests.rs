@@ -4,10 +4,33 @@ use std::sync::atomic::Ordering;
 
 use gantry_plugin::family::network::Operation;
 use gantry_plugin::family::proxy::{Action, Manner, Pool, Redirect, Response, Weighted};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::endpoint::Endpoint;
 use crate::world::{World, connect, forward, manner, parsed, rule};
+
+#[tokio::test]
+async fn requests_are_noted_one_by_one() {
+    let world = World::new();
+    let a = Endpoint::start("a").await;
+    world.pool("a", std::slice::from_ref(&a.address)).await;
+    let gone = Action::Respond(Response { status: 410, content_type: String::new(), body: "gone".into() });
+    world.serve(vec![rule("", "/old", gone), rule("", "/", forward("a"))]).await;
+    world.get("a.example", "/new?key=secret").await;
+    world.get("b.example", "/old").await;
+    let visits = world.visits(2).await;
+    for (visit, host, path, status, endpoint) in
+        [(&visits[0], "a.example", "/new", 200, Some(a.address.as_str())), (&visits[1], "b.example", "/old", 410, None)]
+    {
+        assert_eq!(visit["server.address"], host);
+        assert_eq!((&visit["url.path"], &visit["url.scheme"]), (&json!(path), &json!("http")), "without the query");
+        assert_eq!(visit["http.response.status_code"], status);
+        assert_eq!(visit["gantry.proxy.endpoint"].as_str(), endpoint);
+        assert_eq!((&visit["client.address"], &visit["gantry.proxy.listener"]), (&json!("127.0.0.1"), &json!("l")));
+        assert!(visit["http.server.request.duration"].as_f64().is_some_and(|seconds| seconds > 0.0), "{visit}");
+    }
+}
 
 #[tokio::test]
 async fn requests_go_where_rules_say() {

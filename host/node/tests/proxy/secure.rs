@@ -64,12 +64,12 @@ async fn dial(port: u16, name: &str, protocols: &[&str]) -> TlsStream<tokio::net
     TlsConnector::from(Arc::new(config)).connect(name, connect(port).await).await.unwrap()
 }
 
-/// The certificate that a name gets.
-async fn shown(port: u16, name: &str) -> Vec<u8> {
+/// The certificate that a name gets, and what it is written as.
+pub async fn shown(port: u16, name: &str) -> Vec<u8> {
     dial(port, name, &[]).await.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
 
-fn der(pair: &Pair) -> Vec<u8> {
+pub fn der(pair: &Pair) -> Vec<u8> {
     CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap().to_vec()
 }
 

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gantry_api::pki::{self, Pair};
-use gantry_model::key::Resource;
-use gantry_model::{Draft, Key, Record, Status};
+use gantry_model::Status;
 use gantry_node::cluster::recorder::About;
 use gantry_node::cluster::{SourceFeed, Wanted};
-use gantry_node::proxy::{Identity, Options, Proxy, Secrets, Tell};
+use gantry_node::logs::{Limit, Notices};
+use gantry_node::proxy::{AccessLog, Identity, Options, Proxy, Secrets, Tell};
 use gantry_plugin::family::network::Operation;
 use gantry_plugin::family::proxy::{
     Action, Balance, Certificate, Condition, HostKind, HostMatch, HttpVersion, KeptProxies, Listener, Manner, PathKind,
     PathMatch, Pool, Rule, Weighted,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Secrets in memory, by name; all are in the namespace `a`.
 #[derive(Clone)]
 pub struct Store {
-    secrets: Arc<Mutex<BTreeMap<String, Arc<Record>>>>,
+    secrets: Arc<Mutex<BTreeMap<String, Value>>>,
     tell: mpsc::UnboundedSender<String>,
     told: Arc<Mutex<Option<mpsc::UnboundedReceiver<String>>>>,
 }
@@ -49,8 +49,7 @@ impl Store {
                     "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "a"},
                     "data": {"tls.crt": encoded(chain), "tls.key": encoded(key)},
                 });
-                let key = Key::new(Resource::new("", "secrets"), "a", name);
-                secrets.insert(name.to_owned(), Arc::new(Draft::new(key, object, &[]).commit(1)));
+                secrets.insert(name.to_owned(), object);
             }
             None => drop(secrets.remove(name)),
         }
@@ -76,13 +75,13 @@ impl Secrets for Store {
         Box::new(Feed(self.told.lock().unwrap().take().unwrap()))
     }
 
-    async fn get(&self, _namespace: &str, name: &str) -> Result<Option<Arc<Record>>, Status> {
+    async fn get(&self, _namespace: &str, name: &str) -> Result<Option<Value>, Status> {
         Ok(self.secrets.lock().unwrap().get(name).cloned())
     }
 }
 
 /// Of whom, why, and in which words.
-type Word = (String, &'static str, String);
+type Word = (String, String, String);
 
 /// What was told of whom.
 #[derive(Clone, Default)]
@@ -95,8 +94,8 @@ impl Heard {
 }
 
 impl Tell for Heard {
-    fn warn(&self, about: &About, reason: &'static str, message: &str) {
-        self.0.lock().unwrap().push((about.name.clone(), reason, message.to_owned()));
+    fn warn(&self, about: &About, reason: &str, message: &str) {
+        self.0.lock().unwrap().push((about.name.clone(), reason.to_owned(), message.to_owned()));
     }
 }
 
@@ -105,11 +104,14 @@ pub struct World {
     pub store: Store,
     pub heard: Heard,
     pub port: u16,
+    folder: tempfile::TempDir,
 }
 
 impl World {
     pub fn new() -> Self {
         let (store, heard) = (Store::new(), Heard::default());
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("proxy/access.log");
         let pair = pair(&["fallback.invalid"]);
         let fallback = Identity::from_pem(pair.certificate.as_bytes(), pair.key.as_bytes()).unwrap();
         let proxy = Proxy::start(Options {
@@ -117,13 +119,26 @@ impl World {
             tell: Arc::new(heard.clone()),
             fallback,
             connections: 1_000,
+            access: Some(AccessLog::start(&log, Limit { bytes: 0, files: 1 }, Notices::default())),
         });
-        Self { proxy, store, heard, port: free_port() }
+        Self { proxy, store, heard, port: free_port(), folder }
     }
 
     pub async fn apply(&self, plan: Vec<Operation>) {
         let whom = |id: &str| vec![About { name: id.to_owned(), ..About::default() }];
         self.proxy.apply("p", &plan, &whom).await.unwrap();
+    }
+
+    /// The records of the access log, once there are so many.
+    pub async fn visits(&self, number: usize) -> Vec<Value> {
+        let log = self.folder.path().join("proxy/access.log");
+        let read = || {
+            let text = std::fs::read_to_string(&log).ok()?;
+            // A record follows time, stream and tag.
+            let bodies = text.lines().filter_map(|line| serde_json::from_str(line.splitn(4, ' ').nth(3)?).ok());
+            Some(bodies.collect::<Vec<_>>()).filter(|all| all.len() >= number)
+        };
+        until("records of visits", || async { read() }).await
     }
 
     /// One listener over plain HTTP with these rules.
@@ -135,7 +150,15 @@ impl World {
         let tls = certificates.is_some();
         let certificates = certificates.unwrap_or_default();
         let frontends = vec!["a/f".to_owned()];
-        Operation::EnsureListener(Listener { name: "l".into(), port: self.port, tls, certificates, rules, frontends })
+        Operation::EnsureListener(Listener {
+            name: "l".into(),
+            port: self.port,
+            tls,
+            certificates,
+            rules,
+            frontends,
+            access_log: true,
+        })
     }
 
     pub async fn pool(&self, name: &str, endpoints: &[String]) {

@@ -130,7 +130,7 @@ async fn serve(objects: &Objects, pki: &Pki, listen: SocketAddr) -> Handle {
         authenticators: Vec::new(),
         authorizers: Vec::new(),
         streams: Arc::new(NoStreams),
-        metrics: Arc::new(String::new),
+        metrics: Arc::new(|| Box::pin(async { String::new() })),
         readiness: Arc::new(Vec::new),
         dialects: Default::default(),
         extra: Default::default(),

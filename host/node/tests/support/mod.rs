@@ -99,6 +99,28 @@ impl Node {
         self.runtime.start(&spec.id).await.unwrap()
     }
 
+    /// Starts the shim of a container's sandbox as containerd does, and containerd does not know. The answer is its socket,
+    /// and what keeps its log open.
+    pub fn stray_shim(&self, spec: &ContainerSpec) -> (PathBuf, fs::File) {
+        let bundle = self.dir.path().join("bundle");
+        fs::create_dir(&bundle).unwrap();
+        let config = json!({"annotations": {"io.containerd.runc.v2.group": spec.sandbox}});
+        fs::write(bundle.join("config.json"), config.to_string()).unwrap();
+        // It writes its log into a pipe that containerd reads.
+        nix::unistd::mkfifo(&bundle.join("log"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let log = fs::File::options().read(true).write(true).open(bundle.join("log")).unwrap();
+        let socket = self.socket();
+        let started = Command::new("containerd-shim-runc-v2")
+            .args(["-namespace", &self.options.namespace, "-id", &spec.id, "-address", &socket, "start"])
+            .env("TTRPC_ADDRESS", format!("{socket}.ttrpc"))
+            .current_dir(&bundle)
+            .output()
+            .unwrap();
+        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        let socket = String::from_utf8(started.stdout).unwrap().trim_start_matches("unix://").into();
+        (socket, log)
+    }
+
     /// The texts of a log, whole.
     pub fn log_text(&self, id: &str) -> String {
         let text = fs::read_to_string(self.log(id)).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use tokio::sync::oneshot;
 use wasmtime::Store;
@@ -109,9 +109,15 @@ impl Api for ApiPool {
         let mut loan = self.pool.take(NAME).await?;
         let Some(slot) = &mut loan.slot else { return Err(unavailable(self.pool.plugin(), NAME, "it has no slot")) };
         slot.plugin().health.moved_in(request.body().len());
-        // The interface wants to know a host's name, which HTTP/1.0 need not say.
         if request.uri().authority().is_none() {
-            request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
+            // The interface wants to know a host's name, which HTTP/1.0 need not say.
+            let host = request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
+            // Not the plugin's fault, so it must not be called with it.
+            if host.to_str().is_err() {
+                let mut refused = Response::new(Bytes::from_static(b"the Host header is no text\n"));
+                *refused.status_mut() = StatusCode::BAD_REQUEST;
+                return Ok(refused);
+            }
         }
         match answered(slot, NAME, request).await? {
             Ok(response) => {

@@ -20,7 +20,10 @@ pub use size::Size;
 
 use crate::grants::Grants;
 use crate::http::{Endpoints, Http};
-use crate::manifest::{dns_label, one_line};
+use crate::manifest::{check_scheduler_names, dns_label, one_line};
+
+/// The most memory that a bundle can give an instance.
+pub(crate) const MOST_MEMORY: u64 = 1 << 30;
 
 /// A bundle that was checked as far as it can be without its plugins.
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ pub struct Entry {
     pub instances: Option<u32>,
     /// Where a dialect listens by itself, instead of beside the resource API.
     pub listen: Option<Listen>,
+    /// Of a scheduler: values of `spec.schedulerName` whose pods it places, in place of those that its manifest names.
+    pub scheduler_names: Option<Vec<String>>,
     /// Given to the plugin as JSON.
     #[serde(default)]
     pub config: Map<String, Value>,
@@ -92,7 +97,7 @@ pub struct Wasi {
 }
 
 /// What follows when a plugin fails again and again. The engine carries it out. There is no fallback to another plugin:
-/// `ARCHITECTURE.md` says why.
+/// `docs/rationale.md` says why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFault {
@@ -236,6 +241,9 @@ fn check_entry(entry: &Entry) -> Result<(), String> {
     if let Some(digest) = &entry.digest {
         files::check_digest(digest)?;
     }
+    if entry.memory.is_some_and(|size| size.bytes() > MOST_MEMORY) {
+        return Err(format!("memory must be at most {}Gi", MOST_MEMORY >> 30));
+    }
     if entry.deadline_ms == Some(0) {
         return Err("deadline-ms must be more than 0".to_owned());
     }
@@ -245,6 +253,7 @@ fn check_entry(entry: &Entry) -> Result<(), String> {
     if let Some(listen) = entry.listen.filter(|listen| !listen.tls && !listen.address.ip().is_loopback()) {
         return Err(format!("listen: {} is not loopback, so it needs TLS", listen.address));
     }
+    entry.scheduler_names.as_deref().map_or(Ok(()), check_scheduler_names)?;
     let http = match &entry.grants {
         Given::Asked(http) => http,
         Given::These(grants) => match grants.unknown_verb() {
@@ -284,6 +293,7 @@ mod tests {
             ("name = \"two\"", "name = \"one\"", "plugin one is there twice"),
             ("required = false", "requird = false", "line 12: unknown field `requird`"),
             ("\"64Mi\"", "\"lots\"", "\"lots\" is not a size"),
+            ("\"64Mi\"", "\"9Gi\"", "plugin one: memory must be at most 1Gi"),
             ("\"halt\"", "\"hope\"", "unknown variant `hope`"),
             ("sha256:0000", "sha256:", "plugin one: digest"),
             ("grants = \"asked\"", "grants = \"all\"", "grants: \"all\" is neither"),
@@ -298,6 +308,7 @@ mod tests {
             ("[plugin.grants]", "[plugin.http]\nconnections = 0\n[plugin.grants]", "http: connections must be 1 to 64"),
             ("[plugin.grants]", "[plugin.http]\nca = \"x\"\n[plugin.grants]", "unknown field `ca`"),
             ("required = false", "instances = 99", "plugin two: instances must be 1 to 16"),
+            ("required = false", "scheduler-names = [\"\"]", "plugin two: scheduler-names: \"\" can't be"),
             (
                 "required = false",
                 "listen = { address = \"0.0.0.0:80\", tls = false }",

@@ -8,6 +8,7 @@ use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 use wasmtime_wasi_http::p2::bindings::http;
 use wasmtime_wasi_http::{WasiHttp, WasiHttpView};
 
+use crate::bindings::plans::gantry::plugin as plans;
 use crate::bindings::platform::gantry::plugin as wit;
 use crate::grants::Effective;
 use crate::host::Host;
@@ -67,8 +68,8 @@ pub(super) fn linker(engine: &wasmtime::Engine, reach: Reach) -> wasmtime::Resul
     let mut linker = Linker::new(engine);
     let l = &mut linker;
     wit::types::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;
-    wit::routing::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;
-    wit::plan::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;
+    plans::routing::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;
+    plans::plan::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;
     wit::log::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;
     wit::config::add_to_linker::<Host, HasSelf<Host>>(l, |host| host)?;
     if reach.objects {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use wasmtime::component::InstancePre;
 
+use super::Engine;
 use super::linker::{Reach, linker};
-use super::{Engine, settings};
 use crate::bundle::{self, Bundle, Entry, FileError, OnFault};
 use crate::family::Objects;
 use crate::grants::Effective;
@@ -191,7 +191,7 @@ impl Engine {
             directories: prepared.directories,
             sockets: prepared.reach.sockets,
             http: prepared.http,
-            memory: entry.memory.map_or(MEMORY, |size| size.bytes()).min(settings::MAX_MEMORY),
+            memory: entry.memory.map_or(MEMORY, |size| size.bytes()),
             tick: self.inner.options.tick,
             deadline: entry.deadline_ms.map_or(DEADLINE, Duration::from_millis),
             logger: Arc::new(Logger::new(&manifest.name, &manifest.version)),

@@ -3,9 +3,7 @@
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::EngineOptions;
-
-/// The most memory that a bundle can give an instance.
-pub(super) const MAX_MEMORY: u64 = 1 << 30;
+use crate::bundle::MOST_MEMORY;
 
 /// Core instances of one component: its module and the shims around it.
 const CORE_INSTANCES: u32 = 16;
@@ -32,7 +30,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
     pool.max_core_instances_per_component(CORE_INSTANCES);
     pool.max_memories_per_component(2);
     pool.max_tables_per_component(4);
-    pool.max_memory_size(usize::try_from(MAX_MEMORY).unwrap_or(usize::MAX));
+    pool.max_memory_size(usize::try_from(MOST_MEMORY).unwrap_or(usize::MAX));
     pool.max_unused_warm_slots(instances);
     pool
 }

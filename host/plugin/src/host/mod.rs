@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 pub(crate) use limits::Limits;
 pub(crate) use log::{Lines, Logger};
 
+use crate::bindings::plans::gantry::plugin as plans;
 use crate::bindings::platform::gantry::plugin as wit;
 use crate::family::Objects;
 use crate::grants::Effective;
@@ -100,8 +101,8 @@ impl WasiHttpView for Host {
 }
 
 impl wit::types::Host for Host {}
-impl wit::routing::Host for Host {}
-impl wit::plan::Host for Host {}
+impl plans::routing::Host for Host {}
+impl plans::plan::Host for Host {}
 
 impl wit::config::Host for Host {
     fn get(&mut self) -> wasmtime::Result<String> {

@@ -1,6 +1,7 @@
 //! Where a plugin may send requests: a scheme, a host and a port, and nothing that could be read in two ways.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -35,6 +36,12 @@ impl Endpoint {
         }
         let (host, port) = (url.host_str()?, url.port_or_known_default()?);
         Some(Self { scheme: scheme.to_owned(), host: host.to_ascii_lowercase(), port })
+    }
+
+    /// Whether nobody on the way sees what is sent: TLS, or the machine itself.
+    pub(super) fn is_private(&self) -> bool {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        self.scheme == "https" || host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
     }
 }
 

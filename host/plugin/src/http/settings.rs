@@ -37,8 +37,8 @@ pub struct Http {
     pub sign: Vec<Sign>,
 }
 
-/// `[[plugin.http.sign]]`: requests to an endpoint are signed as AWS wants it (Signature Version 4). The plugin sees neither
-/// keys nor signatures.
+/// `[[plugin.http.sign]]`: requests to an endpoint are signed as AWS wants it (Signature Version 4; S3 wants another form of it,
+/// which is not there). The plugin sees neither keys nor signatures.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Sign {
@@ -71,6 +71,15 @@ impl Http {
         if self.timeout_ms.is_some_and(|ms| ms == 0 || ms > MOST_TIMEOUT_MS) {
             return Err(format!("http: timeout-ms must be 1 to {MOST_TIMEOUT_MS}"));
         }
+        for (at, sign) in self.sign.iter().enumerate() {
+            let endpoint = &sign.endpoint;
+            if self.sign.iter().take(at).any(|other| other.endpoint == *endpoint) {
+                return Err(format!("http: {endpoint} is signed for twice: one service has one endpoint"));
+            }
+            if !endpoint.is_private() {
+                return Err(format!("http: signs for {endpoint}, where anybody on the way can read it: say https"));
+            }
+        }
         Ok(())
     }
 
@@ -84,5 +93,36 @@ impl Http {
 
     pub(super) fn timeout(&self) -> Duration {
         self.timeout_ms.map_or(TIMEOUT, Duration::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_only_what_nobody_else_reads() {
+        let one = "https://ecs.example:443";
+        for (endpoints, want) in [
+            (&[one][..], None),
+            (&[one, "https://elb.example:443"], None),
+            (&["http://127.0.0.1:5000"], None),
+            (&["http://[::1]:5000"], None),
+            (&["http://localhost:5000"], None),
+            (&[one, one], Some("is signed for twice")),
+            (&["http://elb.example:80"], Some("say https")),
+            (&["http://10.0.0.1:80"], Some("say https")),
+        ] {
+            let sign = |endpoint: &&str| {
+                format!(
+                    "[[sign]]\nendpoint = \"{endpoint}\"\nservice = \"x\"\nregion = \"r\"\ncredentials-file = \"/k\"\n"
+                )
+            };
+            let text: String = endpoints.iter().map(sign).collect();
+            let checked = toml::from_str::<Http>(&text).unwrap().check();
+            let why = checked.as_ref().err().map(String::as_str);
+            assert_eq!(why.is_some(), want.is_some(), "{endpoints:?}: {why:?}");
+            assert!(why.unwrap_or_default().contains(want.unwrap_or_default()), "{endpoints:?}: {why:?}");
+        }
     }
 }

@@ -8,12 +8,18 @@ mod kinds;
 use std::collections::BTreeSet;
 
 use gantry_model::Kind;
+use gantry_model::validate::names::qualified_name;
 use serde::Deserialize;
 
 pub use anatomy::{Anatomy, SECTION};
 pub use contract::CONTRACT;
 
 use crate::grants::Grants;
+
+/// `spec.schedulerName` of pods that did not ask for another one, and what a scheduler serves that says nothing about it.
+pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
+/// Names of one scheduler.
+const MOST_NAMES: usize = 8;
 
 /// What a plugin is for, as far as this host serves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +95,8 @@ pub struct Manifest {
     /// Options whose values (a text or a list of texts) are address ranges in CIDR notation that the plugin gives out of:
     /// no pod may get an address of them.
     pub range_options: Vec<String>,
+    /// Values of `spec.schedulerName` whose pods it places; none unless it is a scheduler.
+    pub scheduler_names: Vec<String>,
 }
 
 /// Why a component is no plugin of this host.
@@ -133,6 +141,8 @@ struct Document {
     grants: Grants,
     #[serde(default, rename = "range-options")]
     range_options: Vec<String>,
+    #[serde(rename = "scheduler-names")]
+    scheduler_names: Option<Vec<String>>,
 }
 
 impl Manifest {
@@ -177,6 +187,15 @@ impl Manifest {
         if let Some(verb) = document.grants.unknown_verb() {
             return invalid(format!("grants: verb {verb:?} is not known"));
         }
+        let schedules = families.contains(&Family::Scheduler);
+        let scheduler_names = match document.scheduler_names {
+            Some(_) if !schedules => return invalid("scheduler-names are for schedulers".to_owned()),
+            Some(names) => names,
+            None => schedules.then(|| DEFAULT_SCHEDULER.to_owned()).into_iter().collect(),
+        };
+        if schedules {
+            check_scheduler_names(&scheduler_names).map_err(Error::Invalid)?;
+        }
         let kinds = document.kinds.into_iter().map(|kind| kind.build(&document.name)).collect::<Result<_, _>>();
         Ok(Self {
             kinds: kinds.map_err(Error::Invalid)?,
@@ -186,7 +205,19 @@ impl Manifest {
             families,
             asks: document.grants,
             range_options: document.range_options,
+            scheduler_names,
         })
+    }
+}
+
+/// At least one, each as pods can have it.
+pub(crate) fn check_scheduler_names(names: &[String]) -> Result<(), String> {
+    if names.is_empty() || names.len() > MOST_NAMES {
+        return Err(format!("scheduler-names: give 1 to {MOST_NAMES}"));
+    }
+    match names.iter().find(|name| !qualified_name(name).is_empty()) {
+        Some(name) => Err(format!("scheduler-names: {name:?} can't be the schedulerName of a pod")),
+        None => Ok(()),
     }
 }
 
@@ -227,6 +258,25 @@ mod tests {
         assert_eq!(kind.definition, "io.k8s.api.apps.v1.Deployment");
         assert_eq!(kind.origin, gantry_model::kind::Origin::Plugin("workloads".into()));
         assert_eq!(manifest.asks.objects.len(), 2);
+    }
+
+    #[test]
+    fn schedulers_say_whose_pods_they_place() {
+        let names = |families: &str, more: &str| {
+            let text = format!("name = \"s\"\nversion = \"0.1.0\"\nfamilies = [{families}]\n{more}");
+            Manifest::parse(&text).map(|manifest| manifest.scheduler_names).map_err(|error| error.to_string())
+        };
+        assert_eq!(names("\"scheduler\"", "").unwrap(), [DEFAULT_SCHEDULER]);
+        assert_eq!(names("\"sink\"", "").unwrap(), [""; 0]);
+        assert_eq!(names("\"scheduler\"", "scheduler-names = [\"a\", \"b.c/d\"]").unwrap(), ["a", "b.c/d"]);
+        for (families, more, want) in [
+            ("\"sink\"", "scheduler-names = [\"a\"]", "are for schedulers"),
+            ("\"scheduler\"", "scheduler-names = []", "give 1 to 8"),
+            ("\"scheduler\"", "scheduler-names = [\"a b\"]", "\"a b\" can't be the schedulerName"),
+        ] {
+            let error = names(families, more).unwrap_err();
+            assert!(error.contains(want), "{error:?} does not say {want:?}");
+        }
     }
 
     #[test]

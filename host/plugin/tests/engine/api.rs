@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use gantry_plugin::{Finding, Loaded, State};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 
 use crate::support::Bench;
 
@@ -63,6 +63,15 @@ async fn what_is_no_answer_is_a_fault_and_the_next_request_is_well() {
         assert_eq!(ask(&loaded, "/fixture/x").await.unwrap().status(), 201, "after {what}");
     }
     assert_eq!(loaded.health().faults, 7);
+}
+
+#[tokio::test]
+async fn what_no_plugin_can_be_told_is_refused_before_it() {
+    let (_bench, loaded) = dialect("grants = \"asked\"").await;
+    let mut unreadable = request("/fixture/x", "");
+    unreadable.headers_mut().insert("host", HeaderValue::from_bytes(b"\xff").unwrap());
+    let answer = loaded.api().unwrap().handle(unreadable).await.unwrap();
+    assert_eq!((answer.status().as_u16(), loaded.health().faults), (400, 0));
 }
 
 #[tokio::test]

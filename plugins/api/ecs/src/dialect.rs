@@ -1,5 +1,6 @@
 //! From a request to an answer.
 
+use ecs_common::ids::uuid;
 use gantry_sdk::dialect::Call;
 use gantry_sdk::dialect::http::header::CONTENT_TYPE;
 use gantry_sdk::dialect::http::{HeaderValue, Request, Response, StatusCode};
@@ -52,8 +53,9 @@ impl Ecs {
         let target = request.headers().get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let operation = target.strip_prefix(PREFIX).filter(|name| facts::is_operation(name));
         let operation = operation.ok_or_else(|| Fault::new("UnknownOperationException", ""))?;
-        let body = read(request.body())?;
+        let mut body = read(request.body())?;
         facts::check(operation, &body)?;
+        strip(&mut body);
         let context = Context { options: &self.options, call, caller: self.options.caller_arn(claim.key) };
         let answer = operations::run(operation, &context, &body);
         context.audit(operation, answer.as_ref().err());
@@ -68,8 +70,14 @@ fn read(body: &[u8]) -> Result<Value> {
     serde_json::from_slice(body).map_err(|error| Fault::new("SerializationException", error.to_string()))
 }
 
-/// 32 digits as ids of requests are written.
-fn uuid(digits: &str) -> String {
-    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
-    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+/// Takes members out that are null: they say nothing, and nobody after this has to know.
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, value| !value.is_null());
+            members.values_mut().for_each(strip);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
 }

@@ -1,10 +1,12 @@
 //! ARNs in their long form, and names of objects.
 
-use sha2::{Digest, Sha256};
+use ecs_common::ids::digest;
 
 use crate::fault::{Fault, Result};
 use crate::options::Options;
 
+/// The label of tasks and services with their cluster, as [`label`] has it.
+pub const CLUSTER: &str = "ecs.gantry.dev/cluster";
 /// What stands for a cluster where none is named.
 pub const DEFAULT_CLUSTER: &str = "default";
 
@@ -27,6 +29,11 @@ impl Options {
     /// A task definition's.
     pub fn definition_arn(&self, family: &str, revision: u64) -> String {
         self.arn(&format!("task-definition/{family}:{revision}"))
+    }
+
+    /// A service's.
+    pub fn service_arn(&self, cluster: &str, service: &str) -> String {
+        self.arn(&format!("service/{cluster}/{service}"))
     }
 
     /// That of a node as it is seen by a cluster.
@@ -78,6 +85,18 @@ impl Options {
         Ok((family, revision))
     }
 
+    /// A service's name, given as that or as its ARN, which may have its cluster in it or not.
+    pub fn service<'a>(&self, given: &'a str) -> Result<&'a str> {
+        let name = match self.resource(given)? {
+            Some(resource) => {
+                resource.strip_prefix("service/").and_then(|rest| rest.rsplit('/').next()).unwrap_or_default()
+            }
+            None => given,
+        };
+        identifier(name, "service")?;
+        Ok(name)
+    }
+
     /// A task's id, given as that or as its ARN.
     pub fn task_id<'a>(&self, given: &'a str) -> Result<&'a str> {
         let id = match self.resource(given)? {
@@ -123,12 +142,14 @@ pub fn revision_name(family: &str, revision: u64) -> String {
     format!("{}.r{revision}", object_name(family))
 }
 
+/// The name of a service's object: clusters have services of the same name.
+pub fn service_name(cluster: &str, service: &str) -> String {
+    let plain = object_name(service);
+    let text: String = plain.split('.').next().unwrap_or_default().chars().take(100).collect();
+    format!("{}.s{}", text.trim_matches('-'), digest(&format!("{cluster}/{service}"), 16))
+}
+
 /// A label's value that stands for a name.
 pub fn label(name: &str) -> String {
     digest(name, 32)
-}
-
-/// The first digits of a hash.
-pub fn digest(text: &str, digits: usize) -> String {
-    hex::encode(Sha256::digest(text)).chars().take(digits).collect()
 }

@@ -1,5 +1,6 @@
 //! The kinds that this dialect reads and writes. What a spec has in it is as ECS's API has it.
 
+pub use gantry_sdk::api::{Frontend, text};
 use gantry_sdk::api::{ObjectMeta, Time};
 use gantry_sdk::{Value, json};
 use serde::{Deserialize, Serialize};
@@ -36,10 +37,20 @@ kind!(
     Task, "Task"
 );
 
-/// A text, empty where there is none.
-pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
-}
+kind!(
+    /// A service.
+    Service, "Service"
+);
+
+kind!(
+    /// What a caller has said of how ECS is to work.
+    AccountSetting, "AccountSetting"
+);
+
+kind!(
+    /// The nodes of an Auto Scaling group, under a name.
+    CapacityProvider, "CapacityProvider"
+);
 
 /// The items of a list, none where there is none.
 pub fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {

@@ -14,7 +14,30 @@ pub struct Options {
     /// Where all objects and pods of this dialect are.
     pub namespace: String,
     /// `namespace/name` of the Secret with access keys: each key's id, and below it the secret key.
-    pub credentials: String,
+    pub credentials: SecretName,
+}
+
+/// `namespace/name` of a Secret
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct SecretName {
+    /// Where it is.
+    pub namespace: String,
+    /// What it is called.
+    pub name: String,
+}
+
+impl TryFrom<String> for SecretName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> std::result::Result<Self, Self::Error> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err("credentials must be the namespace and name of a Secret, with a slash between"),
+        }
+    }
 }
 
 impl Default for Options {
@@ -23,7 +46,7 @@ impl Default for Options {
             account: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             namespace: "ecs".to_owned(),
-            credentials: "kube-system/ecs-access-keys".to_owned(),
+            credentials: SecretName { namespace: "kube-system".to_owned(), name: "ecs-access-keys".to_owned() },
         }
     }
 }
@@ -42,9 +65,6 @@ impl Options {
         if !word(&options.region) || !word(&options.namespace) {
             return Err(Error::invalid("region and namespace are of lower-case letters, digits and hyphens"));
         }
-        match options.credentials.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => Ok(options),
-            _ => Err(Error::invalid("credentials must be the namespace and name of a Secret, with a slash between")),
-        }
+        Ok(options)
     }
 }

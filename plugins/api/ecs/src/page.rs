@@ -12,14 +12,19 @@ const LARGEST: u64 = 100;
 
 /// The page that a request asks for, of all items, whose keys order them. A token is the key after which the next page
 /// begins, so that items which come and go between two pages move no others.
-pub fn page(request: &Value, name: &str, mut all: Vec<(String, Value)>) -> Result<Value> {
+pub fn page(request: &Value, name: &str, all: Vec<(String, Value)>) -> Result<Value> {
+    page_of(request, name, LARGEST, all)
+}
+
+/// The same where a page has fewer at most.
+pub fn page_of(request: &Value, name: &str, largest: u64, mut all: Vec<(String, Value)>) -> Result<Value> {
     all.sort_by(|(one, _), (two, _)| one.cmp(two));
     let most = match request.get("maxResults").and_then(Value::as_i64) {
-        None => LARGEST,
+        None => largest,
         Some(most) => u64::try_from(most)
             .ok()
-            .filter(|most| (1..=LARGEST).contains(most))
-            .ok_or_else(|| Fault::parameter(format!("maxResults must be between 1 and {LARGEST}.")))?,
+            .filter(|most| (1..=largest).contains(most))
+            .ok_or_else(|| Fault::parameter(format!("maxResults must be between 1 and {largest}.")))?,
     };
     let after = match text(request, "nextToken") {
         "" => None,

@@ -16,6 +16,8 @@ use crate::fault::{Fault, Result};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: &str = "x-amz-date";
+/// Headers of AWS's own, which all must be signed.
+const AMAZON: &str = "x-amz-";
 const SERVICE: &str = "ecs";
 /// How far a caller's clock may be off.
 const SKEW: Duration = Duration::from_secs(15 * 60);
@@ -81,6 +83,11 @@ pub fn verify(claim: &Claim<'_>, request: &Request<Vec<u8>>, secret: &str, regio
     }
     if !["host", DATE].iter().all(|name| claim.headers.contains(name)) {
         return Err(incomplete("'Host' and 'X-Amz-Date' must be signed headers."));
+    }
+    // Among them is the one that says which operation is meant.
+    let mut ours = request.headers().keys().map(|name| name.as_str()).filter(|name| name.starts_with(AMAZON));
+    if let Some(name) = ours.find(|name| !claim.headers.contains(name)) {
+        return Err(incomplete(&format!("'{name}' must be a signed header.")));
     }
     in_time(stamp, time, UNIX_EPOCH + Duration::from_millis(now_ms))?;
     let expected = signature(claim, request, secret, region, time)

@@ -1,14 +1,14 @@
 //! Objects of this dialect's namespace.
 
-use gantry_sdk::api::Resource;
+use gantry_sdk::api::{Node, Resource};
 use gantry_sdk::objects::{self, Query, Write};
 use gantry_sdk::{KindRef, ObjectRef, json};
 use serde::de::DeserializeOwned;
 
 use crate::fault::{Fault, Result};
-use crate::names::object_name;
-use crate::object::Cluster;
-use crate::operations::Context;
+use crate::names::{CLUSTER, label, object_name, service_name};
+use crate::object::{Cluster, Service};
+use crate::operations::{Context, is_leaving};
 
 impl Context<'_> {
     /// One object.
@@ -24,6 +24,15 @@ impl Context<'_> {
     ) -> Result<Vec<Row>> {
         let query = Query::of::<T>().namespace(&self.options.namespace).labels(labels);
         Ok(objects::rows(&query, fields)?)
+    }
+
+    /// The same of those that are in a cluster.
+    pub fn rows_in<T: Resource, Row: DeserializeOwned>(
+        &self,
+        cluster: &str,
+        fields: impl IntoIterator<Item = &'static str>,
+    ) -> Result<Vec<Row>> {
+        self.rows::<T, Row>(&format!("{CLUSTER}={}", label(cluster)), fields)
     }
 
     /// Makes an object; the namespace too, if this is the first. `false`: there is one of that name.
@@ -52,13 +61,27 @@ impl Context<'_> {
         Ok(objects::apply_one(write).map(drop)?)
     }
 
+    /// The same, if it is still the object that was read. `false`: it has changed since, or is gone.
+    pub fn patch_unchanged<T: Resource>(&self, object: &T, spec: &gantry_sdk::Value) -> Result<bool> {
+        let write = Write::patch(object.reference(), &json!({"spec": spec})).if_uid(object.uid());
+        match objects::apply_one(write.if_version(&object.meta().resource_version)) {
+            Err(error) if error.is_conflict() || error.is_not_found() => Ok(false),
+            answer => Ok(answer.map(|_| true)?),
+        }
+    }
+
     /// A cluster that must be there, given by its name, its ARN, or not at all.
     pub fn cluster(&self, given: Option<&str>) -> Result<(String, Cluster)> {
         let name = self.options.cluster_name(given)?;
-        match self.get::<Cluster>(&object_name(&name))? {
+        match self.get::<Cluster>(&object_name(&name))?.filter(|cluster| !is_leaving(cluster)) {
             Some(cluster) => Ok((name, cluster)),
             None => Err(Fault::new("ClusterNotFoundException", "Cluster not found.")),
         }
+    }
+
+    /// A service that there is, or was within the hour, given by its name or its ARN.
+    pub fn service(&self, cluster: &str, given: &str) -> Result<Option<Service>> {
+        self.get(&service_name(cluster, self.options.service(given)?))
     }
 
     /// Takes an object away.
@@ -67,6 +90,12 @@ impl Context<'_> {
             Err(error) if error.is_not_found() => Ok(()),
             answer => Ok(answer.map(drop)?),
         }
+    }
+
+    /// Changes a node by a merge patch, if it is still the one.
+    pub fn patch_node(&self, name: &str, uid: &str, change: &gantry_sdk::Value) -> Result<()> {
+        let write = Write::patch(ObjectRef::of::<Node>("", name), change).if_uid(uid);
+        Ok(objects::apply_one(write).map(drop)?)
     }
 
     /// Columns of all nodes.

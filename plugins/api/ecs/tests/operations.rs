@@ -2,92 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a helper that fails fails its test")]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod support;
 
 use api_ecs::dialect::Ecs;
 use api_ecs::facts;
+use api_ecs::object::{Cluster, Task};
 use api_ecs::operations::SERVED;
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use gantry_sdk::dialect::Call;
-use gantry_sdk::dialect::http::{Request, Response};
-use gantry_sdk::testing::Host;
-use gantry_sdk::{Config, Dialect, Value, json, serde_json};
-
-const NOW: u64 = 1_767_225_600_000;
-
-struct Caller {
-    dialect: Ecs,
-    _host: Host,
-    key: &'static str,
-    secret: &'static str,
-    /// Of its clock, in seconds.
-    off: i64,
-    calls: u64,
-}
-
-impl Caller {
-    fn new() -> Self {
-        let host = Host::new();
-        host.add_json(json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ecs-access-keys", "namespace": "kube-system"},
-            "data": {"AKIATEST": "c2VjcmV0"},
-        }));
-        host.add_json(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ecs"}}));
-        host.add_json(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "uid": "0-1-2"},
-            "status": {"allocatable": {"cpu": "2", "memory": "1Gi"}, "conditions": [{"type": "Ready", "status": "True"}]}}));
-        let mut dialect = Ecs::default();
-        dialect.configure(Config::from(json!({}))).unwrap();
-        Self { dialect, _host: host, key: "AKIATEST", secret: "secret", off: 0, calls: 0 }
-    }
-
-    fn signed(&self, operation: &str, body: &[u8]) -> Request<Vec<u8>> {
-        let time = i64::try_from(NOW / 1000).unwrap() + self.off;
-        let time: SystemTime = UNIX_EPOCH + Duration::from_secs(u64::try_from(time).unwrap());
-        let identity = Credentials::new(self.key, self.secret, None, None, "test").into();
-        let parameters = v4::SigningParams::builder().identity(&identity).region("us-east-1").name("ecs").time(time);
-        let parameters = parameters.settings(SigningSettings::default()).build().unwrap().into();
-        let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
-        let headers = [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.1")];
-        let signable =
-            SignableRequest::new("POST", "https://localhost:1/", headers.into_iter(), SignableBody::Bytes(body));
-        let (instructions, _) = sign(signable.unwrap(), &parameters).unwrap().into_parts();
-        let mut request = Request::post("/").header("host", "localhost:1");
-        for (name, value) in headers.into_iter().chain(instructions.headers()) {
-            request = request.header(name, value);
-        }
-        request.body(body.to_vec()).unwrap()
-    }
-
-    fn send(&mut self, request: Request<Vec<u8>>) -> (u16, Value) {
-        self.calls += 1;
-        let call = Call { now_ms: NOW, id: format!("{:032x}", self.calls) };
-        let answer: Response<Vec<u8>> = self.dialect.handle(&call, request);
-        assert!(
-            answer.headers()["x-amzn-requestid"].len() == 36
-                && answer.headers()["content-type"] == "application/x-amz-json-1.1"
-        );
-        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
-    }
-
-    fn ask(&mut self, operation: &str, input: Value) -> (u16, Value) {
-        let request = self.signed(operation, input.to_string().as_bytes());
-        self.send(request)
-    }
-
-    fn ok(&mut self, operation: &str, input: Value) -> Value {
-        let (code, answer) = self.ask(operation, input);
-        assert_eq!(code, 200, "{operation}: {answer}");
-        answer
-    }
-
-    fn fault(&mut self, operation: &str, input: Value) -> String {
-        let (code, answer) = self.ask(operation, input);
-        assert_eq!(code, 400, "{operation}: {answer}");
-        format!("{}: {}", answer["__type"].as_str().unwrap(), answer["message"].as_str().unwrap())
-    }
-}
+use gantry_sdk::api::Node;
+use gantry_sdk::objects::Write;
+use gantry_sdk::testing::{Fault, Verb};
+use gantry_sdk::{Config, Dialect, Error, Value, json};
+use support::{Caller, container, prepared, with};
 
 #[test]
 fn only_who_signs_rightly_is_let_in() {
@@ -136,6 +61,20 @@ fn only_who_signs_rightly_is_let_in() {
         };
         assert_eq!((code, kind), (400, want), "{change}");
     }
+    // Whoever holds such a request could ask for another operation.
+    let request = caller.signed_without(&["x-amz-target"], "ListClusters", b"{}");
+    let (code, answer) = caller.send(request);
+    assert_eq!((code, &answer["__type"]), (400, &json!("IncompleteSignatureException")), "{answer}");
+    let request = caller.signed_without(&["content-type"], "ListClusters", b"{}");
+    assert_eq!(caller.send(request).0, 200, "others need not be signed");
+}
+
+#[test]
+fn where_access_keys_are_is_said_with_a_slash() {
+    for (given, good) in [("a/b", true), ("b", false), ("/b", false), ("a/", false), ("a/b/c", false)] {
+        let configured = Ecs::default().configure(Config::from(json!({"credentials": given})));
+        assert_eq!(configured.is_ok(), good, "{given}: {configured:?}");
+    }
 }
 
 #[test]
@@ -152,9 +91,9 @@ fn requests_have_the_shape_of_their_operation() {
             "InvalidParameterException: 1 validation error detected: Value 'MOON' at 'launchType'",
         ),
         (
-            "CreateService",
-            json!({"serviceName": "a"}),
-            "UnsupportedFeatureException: The operation CreateService is not supported here.",
+            "CreateDaemon",
+            json!({"capacityProviderArns": [], "daemonName": "a", "daemonTaskDefinitionArn": "a"}),
+            "UnsupportedFeatureException: The operation CreateDaemon is not supported here.",
         ),
     ] {
         let said = caller.fault(operation, input);
@@ -183,14 +122,53 @@ fn a_cluster_is_made_seen_tagged_and_taken_away() {
         caller.ok("ListTagsForResource", json!({"resourceArn": arn}))["tags"],
         json!([{"key": "a", "value": "1"}])
     );
+    // Somebody else's tag between reading and writing is not lost: the write holds for what was read, and is made again.
+    let conflict = || Fault::on(Verb::Patch).of::<Cluster>().with(Error::conflict("changed"));
+    caller.host.fail(conflict().times(2));
+    caller.host.take_writes();
+    let tag = json!({"resourceArn": arn, "tags": [{"key": "c", "value": "3"}]});
+    caller.ok("TagResource", tag.clone());
+    let writes = caller.host.take_writes();
+    let held = |write: &Write| matches!(write, Write::Patch(patch) if patch.require.resource_version.is_some());
+    assert_eq!((writes.len(), writes.iter().all(held)), (3, true));
+    let tags = caller.ok("ListTagsForResource", json!({"resourceArn": arn}))["tags"].clone();
+    assert_eq!(tags, json!([{"key": "a", "value": "1"}, {"key": "c", "value": "3"}]));
+    caller.host.fail(conflict().times(8));
+    assert!(caller.fault("TagResource", tag).starts_with("ClientException: Too many concurrent attempts"));
     assert!(caller.fault("CreateCluster", json!({"clusterName": "a b"})).starts_with("InvalidParameterException"));
     assert!(
         caller
-            .fault("CreateCluster", json!({"capacityProviders": ["x"]}))
-            .starts_with("ClientException: capacityProviders")
+            .fault("CreateCluster", json!({"configuration": {"executeCommandConfiguration": {"logging": "NONE"}}}))
+            .starts_with("ClientException: configuration")
     );
     assert_eq!(caller.ok("DeleteCluster", json!({"cluster": arn}))["cluster"]["status"], "INACTIVE");
     assert!(caller.fault("DeleteCluster", json!({"cluster": arn})).starts_with("ClusterNotFoundException"));
+}
+
+/// A cluster goes while somebody runs a task in it: either the one who deletes sees the task, or the one who runs it sees
+/// that the cluster goes.
+#[test]
+fn a_cluster_that_goes_takes_no_tasks() {
+    let mut caller = prepared();
+    let leave = |caller: &Caller, leaving: Value| {
+        caller.host.edit::<Cluster>("ecs", "default", |cluster| cluster.spec["leaving"] = leaving);
+    };
+    leave(&caller, json!(true));
+    let refused = caller.fault("RunTask", json!({"taskDefinition": "web"}));
+    assert!(refused.starts_with("ClusterNotFoundException"), "{refused}");
+    assert_eq!(caller.ok("ListClusters", json!({}))["clusterArns"], json!([]));
+    assert_eq!(caller.ok("DescribeClusters", json!({}))["failures"][0]["reason"], "MISSING");
+    caller.ok("CreateCluster", json!({}));
+    // Its second look at the cluster fails, after the task was made.
+    caller.host.fail(Fault::on(Verb::Get).of::<Cluster>().skip(1).with(Error::not_found("gone")));
+    let refused = caller.fault("RunTask", json!({"taskDefinition": "web"}));
+    assert!(refused.starts_with("ClusterNotFoundException"), "{refused}");
+    let tasks = caller.host.all::<Task>();
+    assert_eq!(tasks.iter().map(|task| &task.spec["desiredStatus"]).collect::<Vec<_>>(), ["STOPPED"]);
+    let refused = caller.fault("DeleteCluster", json!({"cluster": "default"}));
+    assert!(refused.starts_with("ClusterContainsTasksException"), "{refused}");
+    caller.host.edit::<Task>("ecs", &tasks[0].metadata.name, |task| task.status = json!({"lastStatus": "STOPPED"}));
+    caller.ok("DeleteCluster", json!({"cluster": "default"}));
 }
 
 #[test]
@@ -199,25 +177,159 @@ fn lists_are_walked_page_by_page() {
     for n in 0..5 {
         caller.ok("CreateCluster", json!({"clusterName": format!("c{n}")}));
     }
-    let (mut seen, mut token) = (Vec::new(), Value::Null);
+    let (mut seen, mut sizes, mut token) = (Vec::new(), Vec::new(), Value::Null);
     loop {
         let mut request = json!({"maxResults": 2});
         if token.is_string() {
             request["nextToken"] = token.clone();
         }
         let page = caller.ok("ListClusters", request);
-        seen.extend(page["clusterArns"].as_array().unwrap().clone());
+        let arns = page["clusterArns"].as_array().unwrap().clone();
+        sizes.push(arns.len());
+        seen.extend(arns);
         token = page["nextToken"].clone();
         if token.is_null() {
             break;
         }
     }
-    assert_eq!(seen.len(), 5);
+    assert_eq!(sizes, [2, 2, 1]);
+    let all: Vec<Value> = (0..5).map(|n| json!(format!("arn:aws:ecs:us-east-1:000000000000:cluster/c{n}"))).collect();
+    assert_eq!(seen, all);
     assert!(caller.fault("ListClusters", json!({"maxResults": 101})).starts_with("InvalidParameterException"));
 }
 
-fn container(name: &str) -> Value {
-    json!({"name": name, "image": "web:1", "memory": 64})
+#[test]
+fn numbers_that_no_pod_can_have_are_refused_and_nulls_say_nothing() {
+    let mut caller = prepared();
+    let register = |container: Value| json!({"family": "x", "containerDefinitions": [container]});
+    let run = |one: Value| {
+        let mut one = one;
+        one["name"] = json!("a");
+        json!({"taskDefinition": "web", "overrides": {"containerOverrides": [one]}})
+    };
+    for key in ["cpu", "memory", "memoryReservation", "stopTimeout"] {
+        for number in [json!(-1), json!(i64::MIN), json!(4_294_967_296_u64), json!(u64::MAX)] {
+            let said = caller.fault("RegisterTaskDefinition", register(with(json!({key: number}))));
+            let want = format!("ClientException: Invalid value {number} for containerDefinitions[a].{key}");
+            assert!(said.starts_with(&want), "{said}");
+            let said = caller.fault("RunTask", run(json!({key: number})));
+            let want =
+                format!("InvalidParameterException: Invalid value {number} for overrides.containerOverrides[a].{key}");
+            assert!(said.starts_with(&want), "{said}");
+        }
+    }
+    let port = json!({"containerPort": 80, "hostPort": -1});
+    let input =
+        json!({"family": "x", "networkMode": "host", "containerDefinitions": [with(json!({"portMappings": [port]}))]});
+    assert!(
+        caller.fault("RegisterTaskDefinition", input).starts_with("ClientException: Invalid value -1 for portMappings")
+    );
+    for size in ["-1", "5000000000", "many"] {
+        let said = caller.fault("RunTask", json!({"taskDefinition": "web", "overrides": {"memory": size}}));
+        assert!(said.starts_with("ClientException: Invalid 'memory' setting for task"), "{said}");
+    }
+    let nulls = with(
+        json!({"cpu": null, "environment": null, "portMappings": [{"containerPort": 80, "hostPort": 80, "protocol": null}]}),
+    );
+    let made =
+        caller.ok("RegisterTaskDefinition", register(nulls))["taskDefinition"]["containerDefinitions"][0].clone();
+    let port = json!([{"containerPort": 80, "hostPort": 80, "protocol": "tcp"}]);
+    assert_eq!((&made["cpu"], &made["environment"], &made["portMappings"]), (&json!(0), &json!([]), &port));
+    let input = json!({"taskDefinition": "web", "overrides": null, "networkConfiguration": null, "tags": null, "clientToken": null});
+    let arn = caller.ok("RunTask", input)["tasks"][0]["taskArn"].clone();
+    let id = arn.as_str().unwrap().rsplit('/').next().unwrap();
+    let spec = caller.host.get::<Task>("ecs", id).unwrap().spec;
+    assert_eq!((&spec["overrides"], &spec["networkConfiguration"]), (&json!({}), &json!({})));
+}
+
+#[test]
+fn what_would_have_no_effect_is_refused_by_its_name() {
+    let mut caller = prepared();
+    let log = |log: Value| with(json!({"logConfiguration": log}));
+    for (container, member) in [
+        (with(json!({"versionConsistency": "enabled"})), "containerDefinitions[a].versionConsistency enabled"),
+        (
+            log(json!({"logDriver": "awslogs", "secretOptions": [{"name": "a", "valueFrom": "b"}]})),
+            "containerDefinitions[a].logConfiguration.secretOptions",
+        ),
+        (
+            with(json!({"portMappings": [{"containerPort": 80, "hostPort": 80, "appProtocol": "grpc"}]})),
+            "portMappings.appProtocol",
+        ),
+        (with(json!({"portMappings": [{"containerPortRange": "80-81"}]})), "portMappings.containerPortRange"),
+    ] {
+        let said = caller.fault("RegisterTaskDefinition", json!({"family": "x", "containerDefinitions": [container]}));
+        assert!(said.starts_with(&format!("ClientException: {member} is not supported")), "{said}");
+    }
+    for (operation, input, member) in [
+        ("RunTask", json!({"enableECSManagedTags": true}), "enableECSManagedTags"),
+        ("RunTask", json!({"referenceId": "a"}), "referenceId"),
+        ("RunTask", json!({"propagateTags": "SERVICE"}), "propagateTags SERVICE"),
+        ("ListTasks", json!({"daemonName": "a"}), "daemonName"),
+    ] {
+        let mut input = input;
+        input["taskDefinition"] = json!("web");
+        let said = caller.fault(operation, input);
+        assert!(said.starts_with(&format!("ClientException: {member} is not supported")), "{said}");
+    }
+    // What clients send for nothing is nothing.
+    let quiet = log(json!({"logDriver": "awslogs", "options": {"awslogs-group": "g"}, "secretOptions": []}));
+    let input = json!({"family": "y", "enableFaultInjection": false, "containerDefinitions": [quiet, {"name": "b", "image": "i", "memory": 6, "versionConsistency": "disabled"}]});
+    caller.ok("RegisterTaskDefinition", input);
+    caller.ok("RunTask", json!({"taskDefinition": "web", "enableECSManagedTags": false, "propagateTags": "NONE"}));
+}
+
+#[test]
+fn a_token_stands_for_one_request() {
+    let mut caller = prepared();
+    caller.ok("RegisterTaskDefinition", json!({"family": "other", "containerDefinitions": [container("a")]}));
+    let token = |members: Value| {
+        let mut request = json!({"taskDefinition": "web", "clientToken": "t"});
+        request.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        request
+    };
+    let once = caller.ok("RunTask", token(json!({})))["tasks"][0]["taskArn"].clone();
+    for same in [
+        json!({}),
+        json!({"count": 1, "cluster": "default", "startedBy": null}),
+        json!({"taskDefinition": "web:1"}),
+        json!({"taskDefinition": "arn:aws:ecs:us-east-1:000000000000:task-definition/web:1"}),
+    ] {
+        assert_eq!(caller.ok("RunTask", token(same))["tasks"][0]["taskArn"], once);
+    }
+    for other in [
+        json!({"count": 2}),
+        json!({"startedBy": "me"}),
+        json!({"taskDefinition": "other"}),
+        json!({"overrides": {"containerOverrides": [{"name": "a", "command": ["x"]}]}}),
+    ] {
+        let said = caller.fault("RunTask", token(other));
+        assert!(said.starts_with("ConflictException: The clientToken is that of another request"), "{said}");
+        assert!(said.contains(once.as_str().unwrap()), "{said}");
+    }
+    assert_eq!(caller.ok("ListTasks", json!({}))["taskArns"], json!([once]), "and nothing more was made");
+}
+
+#[test]
+fn nodes_are_read_once_for_all_tasks() {
+    let mut caller = prepared();
+    let run = caller.ok("RunTask", json!({"taskDefinition": "web", "count": 3}));
+    let arns: Vec<&str> =
+        run["tasks"].as_array().unwrap().iter().map(|task| task["taskArn"].as_str().unwrap()).collect();
+    let fault = |caller: &Caller, skip: u32| {
+        caller.host.fail(Fault::on(Verb::List).of::<Node>().skip(skip).with(Error::unavailable("no nodes today")));
+    };
+    for arn in &arns {
+        let id = arn.rsplit('/').next().unwrap();
+        caller.host.edit::<Task>("ecs", id, |task| task.status = json!({"lastStatus": "RUNNING", "node": "n1"}));
+    }
+    fault(&caller, 1);
+    let seen = caller.ok("DescribeTasks", json!({"tasks": arns}));
+    for task in seen["tasks"].as_array().unwrap() {
+        assert_eq!(task["containerInstanceArn"], "arn:aws:ecs:us-east-1:000000000000:container-instance/default/012");
+    }
+    let (code, answer) = caller.ask("DescribeTasks", json!({"tasks": arns}));
+    assert_eq!((code, &answer["__type"]), (500, &json!("ServerException")), "what fails is said: {answer}");
 }
 
 #[test]
@@ -253,12 +365,20 @@ fn revisions_count_up_and_are_never_used_again() {
             "ClientException: Invalid setting for container. At least one of",
         ),
         (
-            json!({"volumes": [{"name": "v"}], "containerDefinitions": [container("a")]}),
-            "ClientException: volumes is not supported",
+            json!({"volumes": [{"name": "v"}, {"name": "v"}], "containerDefinitions": [container("a")]}),
+            "ClientException: Volume.name contains duplicate value: v.",
         ),
         (
             json!({"requiresCompatibilities": ["FARGATE"], "containerDefinitions": [container("a")]}),
             "UnsupportedFeatureException",
+        ),
+        (
+            json!({"enableFaultInjection": true, "containerDefinitions": [container("a")]}),
+            "ClientException: enableFaultInjection is not supported",
+        ),
+        (
+            json!({"cpu": "256", "containerDefinitions": [with(json!({"cpu": 200})), with(json!({"name": "b", "cpu": 57}))]}),
+            "ClientException: Invalid 'cpu' setting for task: its containers have 257 CPU units together, and it has 256.",
         ),
         (json!({"family": "a b", "containerDefinitions": [container("a")]}), "InvalidParameterException"),
     ] {

@@ -1,24 +1,77 @@
 //! What the host calls: which kinds are reconciled, what wakes them, and the passes.
 
-use gantry_sdk::api::{Pod, Time};
+use std::time::Duration;
+
+use gantry_sdk::api::{Node, Pod, Time};
 use gantry_sdk::controller::{Controller, Outcome, Watch};
-use gantry_sdk::{Error, ObjectRef, Result};
+use gantry_sdk::objects::{self, Query};
+use gantry_sdk::{Config, Error, KindRef, ObjectRef, Result};
+use serde::Deserialize;
 
 use crate::object::Task;
-use crate::task;
+use crate::service::{self, object::Service};
+use crate::task::definition::TaskDefinition;
+use crate::{definition, task};
 
-/// Tasks.
+/// `[plugin.config]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+struct Options {
+    /// Seconds that a task runs before it is taken to be well. ECS has 40 for tasks without a health check.
+    healthy_after_seconds: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { healthy_after_seconds: 40 }
+    }
+}
+
+/// Tasks, services, and definitions that are to go.
 #[derive(Default)]
-pub struct Ecs;
+pub struct Ecs {
+    options: Options,
+}
 
 impl Controller for Ecs {
+    fn configure(&mut self, config: Config) -> Result<()> {
+        self.options = config.parse()?;
+        Ok(())
+    }
+
     fn watches(&self) -> Vec<Watch> {
-        vec![Watch::itself::<Task>(), Watch::owned::<Pod, Task>()]
+        vec![
+            Watch::itself::<Task>(),
+            Watch::owned::<Pod, Task>(),
+            Watch::itself::<Service>(),
+            Watch::owned::<Task, Service>(),
+            Watch::itself::<TaskDefinition>(),
+            // Whether a node takes tasks.
+            Watch::mapped::<Node, Service>().reading(["/spec/unschedulable", "/status/conditions"]),
+        ]
+    }
+
+    /// A node that comes, goes or is cordoned concerns services with a task on each, and task sets that
+    /// are steady or not.
+    fn map(&mut self, kind: &KindRef, _object: &[u8]) -> Result<Vec<ObjectRef>> {
+        if kind.kind != "Node" {
+            return Ok(Vec::new());
+        }
+        let fields =
+            ["/metadata/namespace", "/metadata/name", "/spec/schedulingStrategy", "/spec/deploymentController"];
+        let rows: Vec<(String, String, Option<String>, Option<String>)> =
+            objects::rows(&Query::of::<Service>(), fields)?;
+        let look = rows.into_iter().filter(|(.., strategy, controller)| {
+            strategy.as_deref() == Some("DAEMON") || controller.as_deref() == Some("EXTERNAL")
+        });
+        Ok(look.map(|(namespace, name, ..)| ObjectRef::of::<Service>(&namespace, &name)).collect())
     }
 
     fn reconcile(&mut self, now: Time, key: &ObjectRef) -> Result<Outcome> {
         match key.kind.kind.as_str() {
             "Task" => task::pass::reconcile(now, key),
+            "TaskDefinition" => definition::reconcile(now, key),
+            "Service" => service::pass::reconcile(now, key, Duration::from_secs(self.options.healthy_after_seconds)),
             _ => Err(Error::invalid(format!("{} is not reconciled here", key.kind))),
         }
     }

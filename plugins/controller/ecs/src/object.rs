@@ -1,8 +1,10 @@
 //! The kinds of this plugin, as far as it reads and writes them. Words and shapes in specs are those of ECS's API.
 
-use gantry_sdk::Value;
-use gantry_sdk::api::{ObjectMeta, Time};
+use ecs_common::placement::{Constraint, Strategy};
+use gantry_sdk::api::{ObjectMeta, Time, or_default};
 use serde::{Deserialize, Serialize};
+
+use crate::task::definition::{ContainerDefinition, DefinitionSpec, Pair};
 
 /// A task.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -21,17 +23,52 @@ pub struct Task {
 #[serde(rename_all = "camelCase", default)]
 pub struct TaskSpec {
     /// The cluster's name in ECS.
+    #[serde(deserialize_with = "or_default")]
     pub cluster: String,
     /// The name of the TaskDefinition object.
+    #[serde(deserialize_with = "or_default")]
     pub task_definition: String,
+    /// Among whom it counts when tasks are spread.
+    #[serde(deserialize_with = "or_default")]
+    pub group: String,
+    /// Where it must not go: what the definition says, and who started it.
+    #[serde(deserialize_with = "or_default")]
+    pub placement_constraints: Vec<Constraint>,
+    /// What is best of the rest.
+    #[serde(deserialize_with = "or_default")]
+    pub placement_strategy: Vec<Strategy>,
     /// What RunTask changes in the definition.
+    #[serde(deserialize_with = "or_default")]
     pub overrides: Overrides,
+    /// In the definition's order.
+    #[serde(deserialize_with = "or_default")]
+    pub containers: Vec<Kept>,
     /// `RUNNING` or `STOPPED`.
+    #[serde(deserialize_with = "or_default")]
     pub desired_status: String,
     /// Why it is to stop, when that is wanted.
+    #[serde(deserialize_with = "or_default")]
     pub stop_code: String,
     /// The same for people.
+    #[serde(deserialize_with = "or_default")]
     pub stopped_reason: String,
+    /// The only node where it may be; empty: any.
+    #[serde(deserialize_with = "or_default")]
+    pub node: String,
+    /// The Auto Scaling group to whose nodes it may go; empty: any.
+    #[serde(deserialize_with = "or_default")]
+    pub auto_scaling_group: String,
+}
+
+/// `containers[]` of a task: what it keeps of its definition, which may be taken away.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    /// As in the definition.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// Whether its end is that of the task. Yes, unless said otherwise.
+    pub essential: Option<bool>,
 }
 
 /// `overrides` of a task
@@ -39,6 +76,7 @@ pub struct TaskSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct Overrides {
     /// Of containers, by name.
+    #[serde(deserialize_with = "or_default")]
     pub container_overrides: Vec<ContainerOverride>,
     /// CPU units.
     pub cpu: Option<String>,
@@ -51,10 +89,12 @@ pub struct Overrides {
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerOverride {
     /// Which container.
+    #[serde(deserialize_with = "or_default")]
     pub name: String,
     /// Its command.
     pub command: Option<Vec<String>>,
     /// Added to, and before, its own.
+    #[serde(deserialize_with = "or_default")]
     pub environment: Vec<Pair>,
     /// CPU units.
     pub cpu: Option<u64>,
@@ -62,16 +102,6 @@ pub struct ContainerOverride {
     pub memory: Option<u64>,
     /// MiB.
     pub memory_reservation: Option<u64>,
-}
-
-/// A variable of the environment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Pair {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: String,
 }
 
 /// `status` of a Task
@@ -93,9 +123,21 @@ pub struct TaskStatus {
     /// The node that it is on.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub node: String,
+    /// Why it has none, in the scheduler's words; empty when it has, or nobody has tried.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub unplaced: String,
     /// Addresses of its pod.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
+    /// Ports of the node that were chosen for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<ChosenPort>,
+    /// `HEALTHY`, `UNHEALTHY` or `UNKNOWN`; empty when no essential container has a health check.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub health_status: String,
+    /// When all essential containers with a health check first passed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy_at: Option<Time>,
     /// When all its containers had started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
@@ -107,6 +149,20 @@ pub struct TaskStatus {
     pub stopped_at: Option<Time>,
     /// Grows with every change of this status.
     pub version: u64,
+}
+
+/// `status.ports[]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ChosenPort {
+    /// Whose.
+    pub container: String,
+    /// Where it listens.
+    pub container_port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// The node's.
+    pub host_port: u16,
 }
 
 /// `status.containers[]`
@@ -129,103 +185,25 @@ pub struct ContainerState {
     /// What went wrong.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// When it began to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// `HEALTHY`, `UNHEALTHY` or `UNKNOWN`; empty when it has no health check.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub health_status: String,
 }
 
-/// A revision of what tasks are made from.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TaskDefinition {
-    /// Its name is made of family and revision.
-    pub metadata: ObjectMeta,
-    /// What it says.
-    pub spec: DefinitionSpec,
-}
-
-/// `spec` of a TaskDefinition
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct DefinitionSpec {
-    /// `bridge` (also when empty), `awsvpc` or `host`.
-    pub network_mode: String,
-    /// At least one.
-    pub container_definitions: Vec<ContainerDefinition>,
-    /// What machines it is for.
-    pub runtime_platform: Platform,
-    /// CPU units of the task.
-    pub cpu: Option<String>,
-    /// MiB of the task.
-    pub memory: Option<String>,
-}
-
-/// `runtimePlatform`
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Platform {
-    /// `X86_64` or `ARM64`; empty: any.
-    pub cpu_architecture: String,
-    /// `LINUX`, or a Windows; empty: any.
-    pub operating_system_family: String,
-}
-
-/// `containerDefinitions[]`
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ContainerDefinition {
-    /// Unique in the definition.
-    pub name: String,
-    /// The image's reference.
-    pub image: String,
-    /// CPU units.
-    pub cpu: u64,
-    /// Hard limit in MiB.
-    pub memory: Option<u64>,
-    /// What must be there, in MiB.
-    pub memory_reservation: Option<u64>,
-    /// Whether its end is that of the task. Yes, unless said otherwise.
-    pub essential: Option<bool>,
-    /// The image's entry point, replaced.
-    pub entry_point: Option<Vec<String>>,
-    /// The image's command, replaced.
-    pub command: Option<Vec<String>>,
-    /// Variables.
-    pub environment: Vec<Pair>,
-    /// Ports.
-    pub port_mappings: Vec<PortMapping>,
-    /// Seconds from the request to stop to the kill.
-    pub stop_timeout: Option<u32>,
-    /// `uid` or `uid:gid`.
-    pub user: Option<String>,
-    /// Where its process begins.
-    pub working_directory: Option<String>,
-    /// All rights on the machine.
-    pub privileged: Option<bool>,
-    /// Nothing of its image can be changed.
-    pub readonly_root_filesystem: Option<bool>,
-}
-
-/// `portMappings[]`
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PortMapping {
-    /// Where the container listens.
-    pub container_port: u16,
-    /// A port of the node that leads there.
-    pub host_port: Option<u16>,
-    /// `tcp` (also when absent) or `udp`.
-    pub protocol: Option<String>,
-}
-
-impl ContainerDefinition {
-    /// Whether its end is that of the task.
-    pub fn is_essential(&self) -> bool {
-        self.essential.unwrap_or(true)
+impl TaskSpec {
+    /// As much of the definition as the task has itself: enough to see it through, not to begin it.
+    pub fn kept(&self) -> DefinitionSpec {
+        let container = |kept: &Kept| ContainerDefinition {
+            name: kept.name.clone(),
+            essential: kept.essential,
+            ..ContainerDefinition::default()
+        };
+        let container_definitions = self.containers.iter().map(container).collect();
+        DefinitionSpec { container_definitions, ..DefinitionSpec::default() }
     }
 }
 
 gantry_sdk::resource!(Task, "ecs.gantry.dev", "v1", "Task");
-gantry_sdk::resource!(TaskDefinition, "ecs.gantry.dev", "v1", "TaskDefinition");
-
-/// A text in JSON, or none.
-pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}

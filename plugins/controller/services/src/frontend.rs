@@ -27,10 +27,7 @@ pub fn remove(namespace: &str, service: &str, but: Option<&str>) -> Result<()> {
 }
 
 fn delete(frontend: &Frontend) -> Result<()> {
-    match objects::apply_one(Write::delete(frontend.reference()).if_uid(frontend.uid())) {
-        Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
-        _ => Ok(()),
-    }
+    objects::settle(Write::delete(frontend.reference()).if_uid(frontend.uid()))
 }
 
 /// Makes the Frontend say what the Service says.
@@ -46,7 +43,7 @@ pub fn sync(service: &Service, allocation: &Allocation) -> Result<()> {
             let mut metadata = ObjectMeta::named(service.namespace(), target.name);
             metadata.labels.insert(EndpointSlice::SERVICE_NAME.to_owned(), service.name().to_owned());
             metadata.owner_references = vec![service.controller_reference()];
-            objects::apply_one(Write::create(&Frontend { metadata, spec })?).map(drop)
+            objects::apply_one(Write::create(&Frontend::new(metadata, spec))?).map(drop)
         }
         (Some(found), Some(spec)) => match merge::diff(&found.spec, &spec) {
             Some(patch) => {

@@ -24,10 +24,9 @@ pub fn register(
     service: &Service,
     instances: &[Instance],
 ) {
-    let asked = names::plain(annotation(service, NAMESPACE));
-    let wanted = match &asked {
-        Some(asked) => *asked == namespace.name,
-        None => namespace.all,
+    let wanted = match annotation(service, NAMESPACE) {
+        "" => namespace.all,
+        asked => names::plain(asked).is_some_and(|asked| asked == namespace.name),
     };
     if !wanted || !may(&namespace.from, within) {
         return;

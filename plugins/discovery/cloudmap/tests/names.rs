@@ -65,8 +65,10 @@ fn a_service_may_be_called_otherwise_and_have_ports() {
 fn a_namespace_may_have_all_and_only_some() {
     let all = json!({"namespaces": [{"name": "corp.local", "all": true, "from": ["shop"]}, {"name": "a.local", "all": true, "from": ["a"]}]});
     assert_eq!(world(all.clone(), json!({})).has("web.corp.local"), "10.64.0.1, 10.64.0.2");
-    let asked = json!({"servicediscovery.gantry.dev/namespace": "a.local"});
-    assert_eq!(world(all, asked).table.len(), 0, "it asks for one that is not for its namespace");
+    for asked in ["a.local", "no name"] {
+        let asked = json!({ "servicediscovery.gantry.dev/namespace": asked });
+        assert_eq!(world(all.clone(), asked).table.len(), 0, "it asks for one that is not for it");
+    }
 }
 
 #[test]

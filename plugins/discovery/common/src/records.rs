@@ -17,8 +17,6 @@ pub enum Record {
     Pointer(String),
     /// SRV: a port and whose.
     Service(u16, String),
-    /// TXT
-    Text(String),
 }
 
 /// What all SRV records of a scheme say: one of a name is as good as another (RFC 2782).
@@ -39,7 +37,6 @@ impl Record {
             Record::Alias(name) => Data::Cname(name.clone()),
             Record::Pointer(name) => Data::Ptr(name.clone()),
             Record::Service(port, target) => Data::Srv(Srv { priority, weight, port: *port, target: target.clone() }),
-            Record::Text(text) => Data::Txt(vec![text.clone()]),
         }
     }
 }

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use gantry_sdk::api::{EndpointSlice, Node, ObjectMeta, Resource, Service, Time};
+use gantry_sdk::api::{EndpointSlice, Frontend, LabelSelector, Node, ObjectMeta, Resource, Service, Time};
 use gantry_sdk::controller::{Controller, Outcome, Watch};
 use gantry_sdk::objects::{self, Query};
-use gantry_sdk::{Config, KindRef, ObjectRef, Result, Value};
+use gantry_sdk::{Config, KindRef, ObjectRef, Result};
 use serde::Deserialize;
 
-use crate::object::Frontend;
 use crate::options::Options;
 use crate::pass::{self, CLASS};
 use crate::service;
-use crate::settings::{PREFIX, TargetType};
-use crate::wanted::selects;
+use crate::settings::Settings;
 
 /// Frontends of the class `elb`, and the Services that come to some.
 #[derive(Default)]
@@ -33,8 +31,8 @@ impl Controller for Frontends {
             Watch::itself::<Service>(),
             // The name at which it is reached.
             Watch::owned::<Frontend, Service>(),
-            Watch::mapped::<EndpointSlice, Frontend>(),
-            Watch::mapped::<Node, Frontend>(),
+            Watch::mapped::<EndpointSlice, Frontend>().reading(["/metadata/namespace", "/metadata/labels"]),
+            Watch::mapped::<Node, Frontend>().reading(["/metadata/name"]),
         ]
     }
 
@@ -58,11 +56,11 @@ impl Controller for Frontends {
 impl Frontends {
     /// Frontends whose targets are nodes.
     fn of_instances(&self) -> Result<Vec<ObjectRef>> {
-        let default = self.options.target_type == TargetType::Instance;
         let all: Vec<Row> = objects::rows(&Query::of::<Frontend>(), FIELDS)?;
         let nodes = all.into_iter().filter(|row| {
-            let said = row.annotations.as_ref().and_then(|all| all.get(&format!("{PREFIX}target-type")));
-            row.class.as_deref() == Some(CLASS) && said.map_or(default, |said| said == "instance")
+            let annotations = row.annotations.clone().unwrap_or_default();
+            row.class.as_deref() == Some(CLASS)
+                && Settings::new(&self.options, &annotations).is_ok_and(|settings| settings.leads_to_nodes())
         });
         Ok(nodes.map(Row::reference).collect())
     }
@@ -73,7 +71,7 @@ const FIELDS: [&str; 6] = [
     "/metadata/name",
     "/metadata/annotations",
     "/spec/class",
-    "/spec/backends/selector/matchLabels",
+    "/spec/backends/selector",
     "/spec/http/backends",
 ];
 
@@ -84,8 +82,8 @@ struct Row {
     name: String,
     annotations: Option<BTreeMap<String, String>>,
     class: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
-    backends: Option<Vec<Value>>,
+    selector: Option<LabelSelector>,
+    backends: Option<Vec<Chosen>>,
 }
 
 impl Row {
@@ -94,15 +92,17 @@ impl Row {
     }
 
     fn is_served_by(&self, labels: &BTreeMap<String, String>) -> bool {
-        let ports = self.labels.as_ref().is_some_and(|selector| selects(selector, labels));
-        let mut backends = self.backends.iter().flatten();
-        self.class.as_deref() == Some(CLASS) && (ports || backends.any(|backend| selected(backend, labels)))
+        let backends = self.backends.iter().flatten().map(|backend| &backend.selector);
+        let mut selectors = self.selector.iter().chain(backends);
+        self.class.as_deref() == Some(CLASS) && selectors.any(|selector| selector.matches(labels))
     }
 }
 
-fn selected(backend: &Value, labels: &BTreeMap<String, String>) -> bool {
-    let selector = backend.pointer("/selector/matchLabels").cloned().unwrap_or_default();
-    gantry_sdk::serde_json::from_value(selector).is_ok_and(|selector| selects(&selector, labels))
+/// A backend of rules.
+#[derive(Deserialize)]
+struct Chosen {
+    #[serde(default)]
+    selector: LabelSelector,
 }
 
 #[derive(Default, Deserialize)]

@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::aws::{
-    self, Client, Described, Failure, Groups, Listeners, LoadBalancer, Params, Rules, TargetGroup, TargetHealth,
-};
-use crate::names::Owner;
+use crate::aws::{self, Certificate, Client, Description, Failure, LoadBalancer, Params, Tag, TagSet, TargetGroup};
+use crate::names::{Owner, Tags};
 use crate::wanted::{Action, Condition, Target};
 
 /// Entries of a page; AWS's most.
 const PAGE: u32 = 400;
+/// Things whose tags are asked for at once; AWS's limit.
+const TAGGED: usize = 20;
+/// Of all but Classic load balancers.
+const ARNS: &str = "ResourceArns";
 
 /// Everything of one Frontend.
 #[derive(Debug, Default)]
@@ -41,8 +43,10 @@ pub struct Listener {
     pub ours: bool,
     /// `TCP`
     pub protocol: String,
-    /// ARNs, the first by default.
-    pub certificates: Vec<String>,
+    /// The ARN of the one by default.
+    pub certificate: Option<String>,
+    /// Those by name (SNI), of a listener of this plugin.
+    pub named: BTreeSet<String>,
     /// For what no rule is for.
     pub default: Action,
     /// By priority, without the default.
@@ -67,6 +71,8 @@ pub struct Rule {
 pub struct Group {
     /// As AWS tells it.
     pub is: TargetGroup,
+    /// Whether a client stays with a target.
+    pub sticky: bool,
     /// Targets and their state, without those that are going.
     pub targets: BTreeMap<Target, String>,
 }
@@ -75,19 +81,17 @@ pub struct Group {
 pub fn find(client: &Client, owner: &Owner) -> Result<Found, Failure> {
     let stem = owner.stem();
     let page = Params::default().set("PageSize", PAGE);
-    let take = |page: Described| (page.load_balancers.member, page.next_marker);
-    let mut balancers = client.pages("DescribeLoadBalancers", &page, take)?;
+    let mut balancers: Vec<LoadBalancer> = client.list("DescribeLoadBalancers", &page, "LoadBalancers")?;
     balancers.retain(|one| one.load_balancer_name.starts_with(&stem));
-    let take = |page: Groups| (page.target_groups.member, page.next_marker);
-    let mut groups = client.pages("DescribeTargetGroups", &page, take)?;
+    let mut groups: Vec<TargetGroup> = client.list("DescribeTargetGroups", &page, "TargetGroups")?;
     groups.retain(|one| one.target_group_name.starts_with(&stem));
     let arns = balancers.iter().map(|one| &one.load_balancer_arn).chain(groups.iter().map(|one| &one.target_group_arn));
-    let ours = Ours::of(client, owner, arns.cloned().collect())?;
+    let ours = ours(client, owner, ARNS, &arns.collect::<Vec<_>>())?;
     let mut found = Found::default();
     let names: BTreeMap<String, String> =
         groups.iter().map(|one| (one.target_group_arn.clone(), one.target_group_name.clone())).collect();
     for is in balancers {
-        if !ours.has(&is.load_balancer_arn) {
+        if !ours.contains(&is.load_balancer_arn) {
             found.taken.insert(is.load_balancer_name);
             continue;
         }
@@ -95,35 +99,45 @@ pub fn find(client: &Client, owner: &Owner) -> Result<Found, Failure> {
         found.balancers.insert(is.load_balancer_name.clone(), Balancer { is, listeners });
     }
     for is in groups {
-        if !ours.has(&is.target_group_arn) {
+        if !ours.contains(&is.target_group_arn) {
             found.taken.insert(is.target_group_name);
             continue;
         }
         let targets = targets(client, &is.target_group_arn)?;
-        found.groups.insert(is.target_group_name.clone(), Group { is, targets });
+        // Those of application load balancers are never made so.
+        let sticky = is.protocol != "HTTP" && sticky(client, &is.target_group_arn)?;
+        found.groups.insert(is.target_group_name.clone(), Group { is, sticky, targets });
     }
     Ok(found)
 }
 
-/// Which things carry the tags.
-struct Ours(BTreeSet<String>);
-
-impl Ours {
-    fn of(client: &Client, owner: &Owner, arns: Vec<String>) -> Result<Self, Failure> {
-        let tagged = client.tags(&arns)?;
-        Ok(Self(tagged.into_iter().filter(|(_, tags)| owner.owns(tags)).map(|(arn, _)| arn).collect()))
+/// Which of these carry the tags: `ResourceArns` or, of Classic load balancers, `LoadBalancerNames`.
+pub fn ours(client: &Client, owner: &Owner, by: &str, names: &[&String]) -> Result<BTreeSet<String>, Failure> {
+    let mut ours = BTreeSet::new();
+    for some in names.chunks(TAGGED) {
+        let sets: Vec<TagSet> = client.list("DescribeTags", &Params::default().list(by, some), "TagDescriptions")?;
+        for set in sets {
+            let tags: Tags = set.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+            if owner.owns(&tags) {
+                ours.insert(if set.resource_arn.is_empty() { set.load_balancer_name } else { set.resource_arn });
+            }
+        }
     }
-
-    fn has(&self, arn: &str) -> bool {
-        self.0.contains(arn)
-    }
+    Ok(ours)
 }
 
 fn targets(client: &Client, group: &str) -> Result<BTreeMap<Target, String>, Failure> {
-    let health: TargetHealth = client.ask("DescribeTargetHealth", &Params::default().set("TargetGroupArn", group))?;
-    let all = health.target_health_descriptions.member.into_iter();
-    let staying = all.filter(|one| one.target_health.state != "draining");
+    let of = Params::default().set("TargetGroupArn", group);
+    let all: Vec<Description> = client.list("DescribeTargetHealth", &of, "TargetHealthDescriptions")?;
+    let staying = all.into_iter().filter(|one| one.target_health.state != "draining");
     Ok(staying.map(|one| (Target { id: one.target.id, port: one.target.port }, one.target_health.state)).collect())
+}
+
+fn sticky(client: &Client, group: &str) -> Result<bool, Failure> {
+    let of = Params::default().set("TargetGroupArn", group);
+    let all: Vec<Tag> = client.list("DescribeTargetGroupAttributes", &of, "Attributes")?;
+    let set = |key: &str, value: &str| all.iter().any(|one| one.key == key && one.value == value);
+    Ok(set("stickiness.enabled", "true") && set("stickiness.type", "source_ip"))
 }
 
 fn listeners(
@@ -133,12 +147,15 @@ fn listeners(
     names: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<u16, Listener>, Failure> {
     let of = Params::default().set("LoadBalancerArn", &balancer.load_balancer_arn);
-    let take = |page: Listeners| (page.listeners.member, page.next_marker);
-    let all: Vec<aws::Listener> = client.pages("DescribeListeners", &of, take)?;
-    let ours = Ours::of(client, owner, all.iter().map(|one| one.listener_arn.clone()).collect())?;
+    let all: Vec<aws::Listener> = client.list("DescribeListeners", &of, "Listeners")?;
+    let ours = ours(client, owner, ARNS, &all.iter().map(|one| &one.listener_arn).collect::<Vec<_>>())?;
     let mut out = BTreeMap::new();
     for one in all {
-        let ours = ours.has(&one.listener_arn);
+        let ours = ours.contains(&one.listener_arn);
+        let named = match ours && matches!(one.protocol.as_str(), "HTTPS" | "TLS") {
+            true => named(client, &one.listener_arn)?,
+            false => BTreeSet::new(),
+        };
         let rules = match ours && balancer.kind == "application" {
             true => rules(client, owner, &one.listener_arn, names)?,
             false => BTreeMap::new(),
@@ -148,8 +165,9 @@ fn listeners(
             Listener {
                 ours,
                 protocol: one.protocol,
-                certificates: one.certificates.member.into_iter().map(|c| c.certificate_arn).collect(),
-                default: Action::read(&one.default_actions.member, |arn| name(names, arn)),
+                certificate: one.certificates.into_iter().next().map(|one| one.certificate_arn),
+                named,
+                default: Action::read(&one.default_actions, |arn| name(names, arn)),
                 rules,
                 arn: one.listener_arn,
             },
@@ -158,21 +176,27 @@ fn listeners(
     Ok(out)
 }
 
+fn named(client: &Client, listener: &str) -> Result<BTreeSet<String>, Failure> {
+    let of = Params::default().set("ListenerArn", listener);
+    let all: Vec<Certificate> = client.list("DescribeListenerCertificates", &of, "Certificates")?;
+    Ok(all.into_iter().filter(|one| !one.is_default).map(|one| one.certificate_arn).collect())
+}
+
 fn rules(
     client: &Client,
     owner: &Owner,
     listener: &str,
     names: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<u32, Rule>, Failure> {
-    let take = |page: Rules| (page.rules.member, page.next_marker);
-    let all: Vec<aws::Rule> = client.pages("DescribeRules", &Params::default().set("ListenerArn", listener), take)?;
+    let of = Params::default().set("ListenerArn", listener);
+    let all: Vec<aws::Rule> = client.list("DescribeRules", &of, "Rules")?;
     let numbered: Vec<(u32, aws::Rule)> =
         all.into_iter().filter_map(|rule| Some((rule.priority.parse().ok()?, rule))).collect();
-    let ours = Ours::of(client, owner, numbered.iter().map(|(_, rule)| rule.rule_arn.clone()).collect())?;
+    let ours = ours(client, owner, ARNS, &numbered.iter().map(|(_, rule)| &rule.rule_arn).collect::<Vec<_>>())?;
     let read = |rule: aws::Rule| Rule {
-        ours: ours.has(&rule.rule_arn),
-        conditions: rule.conditions.member.iter().map(Condition::read).collect(),
-        action: Action::read(&rule.actions.member, |arn| name(names, arn)),
+        ours: ours.contains(&rule.rule_arn),
+        conditions: rule.conditions.iter().map(Condition::read).collect(),
+        action: Action::read(&rule.actions, |arn| name(names, arn)),
         arn: rule.rule_arn,
     };
     Ok(numbered.into_iter().map(|(priority, rule)| (priority, read(rule))).collect())

@@ -17,7 +17,8 @@ pub struct Options {
     pub subnets: Vec<String>,
     /// The VPC of the targets.
     pub vpc: String,
-    /// Of the load balancers; by default that of the VPC.
+    /// Of the load balancers. None: an application load balancer has the VPC's default one, a network load balancer has none
+    /// and is open to all who reach it.
     #[serde(default)]
     pub security_groups: Vec<String>,
     /// What ports come to that no annotation says otherwise of; rules for HTTP are always an application load balancer's.

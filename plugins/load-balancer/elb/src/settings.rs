@@ -19,6 +19,8 @@ pub enum Kind {
     Nlb,
     /// An application load balancer: requests of HTTP.
     Alb,
+    /// A Classic load balancer: connections to instances.
+    Classic,
 }
 
 /// Who reaches it.
@@ -77,8 +79,10 @@ pub struct Settings {
     pub security_groups: Vec<String>,
     /// What is registered.
     pub target_type: TargetType,
-    /// Certificates of its HTTPS listeners, by ARN.
+    /// Certificates of its listeners for HTTPS and TLS, by ARN.
     pub certificates: Vec<String>,
+    /// Names or numbers of the ports that have them. Empty: all of TCP.
+    pub tls_ports: Vec<String>,
     /// For ports; backends of rules have their own.
     pub check: Check,
 }
@@ -94,6 +98,7 @@ impl Settings {
             security_groups: options.security_groups.clone(),
             target_type: options.target_type,
             certificates: Vec::new(),
+            tls_ports: Vec::new(),
             check: Check::default(),
         };
         for (key, value) in annotations {
@@ -103,7 +108,18 @@ impl Settings {
                     .map_err(|what| Error::invalid(format!("annotation {key}: {what}")))?;
             }
         }
+        if settings.kind == Kind::Classic && annotations.get(&format!("{PREFIX}target-type")).is_some_and(|t| t == "ip")
+        {
+            return Err(Error::invalid(format!(
+                "annotation {PREFIX}target-type: a Classic load balancer leads to instances"
+            )));
+        }
         Ok(settings)
+    }
+
+    /// Whether nodes are targets.
+    pub fn leads_to_nodes(&self) -> bool {
+        self.target_type == TargetType::Instance || self.kind == Kind::Classic
     }
 
     fn take(&mut self, name: &str, value: &str) -> std::result::Result<(), String> {
@@ -114,6 +130,7 @@ impl Settings {
             "subnets" => self.subnets = list(value)?,
             "security-groups" => self.security_groups = list(value)?,
             "certificates" => self.certificates = list(value)?,
+            "tls-ports" => self.tls_ports = list(value)?,
             "health-check-path" if value.starts_with('/') => self.check.path = Some(value.to_owned()),
             "health-check-path" => return Err(format!("{value:?} does not begin with a slash")),
             "health-check-port" => self.check.port = Some(number(value)?),
@@ -157,10 +174,11 @@ mod tests {
         };
         assert_eq!(with("subnets", "a, b").unwrap().subnets, ["a", "b"]);
         assert_eq!(with("type", "alb").unwrap().kind, Kind::Alb);
+        assert!(with("type", "classic").unwrap().leads_to_nodes());
         assert_eq!(with("scheme", "internet-facing").unwrap().scheme, Scheme::InternetFacing);
         assert_eq!(with("health-check-port", "81").unwrap().check.port, Some(81));
         for (key, value, want) in [
-            ("type", "classic", "unknown variant"),
+            ("type", "gateway", "unknown variant"),
             ("subnets", " , ", "names nothing"),
             ("health-check-port", "99999", "no number"),
             ("health-check-path", "x", "slash"),

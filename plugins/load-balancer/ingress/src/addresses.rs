@@ -38,8 +38,5 @@ pub fn publish(ingress: &Ingress, addresses: &[String]) -> Result<()> {
         return Ok(());
     }
     let status = json!({"status": {"loadBalancer": {"ingress": wanted}}});
-    match objects::apply_one(Write::patch_status(ingress.reference(), &status).if_uid(ingress.uid())) {
-        Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
-        _ => Ok(()),
-    }
+    objects::settle(Write::patch_status(ingress.reference(), &status).if_uid(ingress.uid()))
 }

@@ -17,6 +17,7 @@ pub const CLASS: &str = "ingress";
 /// Frontends of one node, and what the last plans made of them.
 #[derive(Default)]
 pub struct Balancer {
+    access_log: bool,
     frontends: BTreeMap<String, Known>,
     listeners: BTreeMap<String, Listener>,
     pools: BTreeMap<String, Pool>,
@@ -39,13 +40,15 @@ struct Batch {
 
 impl LoadBalancer for Balancer {
     fn configure(&mut self, config: Config, _node: NodeInfo) -> Result<Description> {
-        config.parse::<Options>()?.check()?;
+        let options: Options = config.parse()?;
+        options.check()?;
+        self.access_log = options.access_log;
         Ok(Description { classes: vec![CLASS.to_owned()] })
     }
 
     fn sync(&mut self, full: bool, deltas: Vec<Delta>) -> Result<Vec<Operation>> {
         if full {
-            *self = Self::default();
+            *self = Self { access_log: self.access_log, ..Self::default() };
         }
         let mut batch = Batch { routes: full, ..Batch::default() };
         deltas.into_iter().for_each(|delta| self.take(delta, &mut batch));
@@ -118,7 +121,7 @@ impl Balancer {
     }
 
     fn renew_listeners(&mut self, plan: &mut Vec<Operation>) {
-        let wanted = listeners::merged(self.frontends.values().map(|known| &known.frontend));
+        let wanted = listeners::merged(self.frontends.values().map(|known| &known.frontend), self.access_log);
         let gone = self.listeners.keys().filter(|name| !wanted.contains_key(*name)).cloned();
         plan.extend(gone.map(Operation::DeleteListener));
         let changed = wanted.iter().filter(|(name, listener)| self.listeners.get(*name) != Some(*listener));

@@ -19,10 +19,7 @@ pub fn find(ingress: &Ingress) -> Result<Option<Frontend>> {
 
 /// Removes one.
 pub fn delete(frontend: &Frontend) -> Result<()> {
-    match objects::apply_one(Write::delete(frontend.reference()).if_uid(frontend.uid())) {
-        Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
-        _ => Ok(()),
-    }
+    objects::settle(Write::delete(frontend.reference()).if_uid(frontend.uid()))
 }
 
 /// Makes it say this.
@@ -32,7 +29,7 @@ pub fn sync(ingress: &Ingress, spec: Value) -> Result<()> {
         None => {
             let mut metadata = ObjectMeta::named(ingress.namespace(), target.name);
             metadata.owner_references = vec![ingress.controller_reference()];
-            objects::apply_one(Write::create(&Frontend { metadata, spec })?).map(drop)
+            objects::apply_one(Write::create(&Frontend::new(metadata, spec))?).map(drop)
         }
         Some(found) if !found.metadata.is_controlled_by(ingress.uid()) => stranger(ingress, &found),
         Some(found) => match merge::diff(&found.spec, &spec) {

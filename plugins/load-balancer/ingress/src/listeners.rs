@@ -8,7 +8,7 @@ use gantry_sdk::proxy::{Action, Certificate, Listener, Rule, Weighted};
 use crate::order::Place;
 
 /// Puts the tables of all frontends together, by the listeners' names.
-pub fn merged<'a>(frontends: impl Iterator<Item = &'a Frontend>) -> BTreeMap<String, Listener> {
+pub fn merged<'a>(frontends: impl Iterator<Item = &'a Frontend>, access_log: bool) -> BTreeMap<String, Listener> {
     let mut all: BTreeMap<String, Gathered<'a>> = BTreeMap::new();
     for frontend in frontends {
         let Some(http) = &frontend.http else { continue };
@@ -16,7 +16,7 @@ pub fn merged<'a>(frontends: impl Iterator<Item = &'a Frontend>) -> BTreeMap<Str
             all.entry(name(wanted)).or_insert_with(|| Gathered::new(wanted)).add(frontend, http, wanted);
         }
     }
-    all.into_iter().map(|(name, gathered)| (name.clone(), gathered.finish(name))).collect()
+    all.into_iter().map(|(name, gathered)| (name.clone(), gathered.finish(name, access_log))).collect()
 }
 
 /// A port spoken on in one way. If somebody wants it in the other, one of the two does not get it, and is told.
@@ -66,7 +66,7 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    fn finish(self, name: String) -> Listener {
+    fn finish(self, name: String, access_log: bool) -> Listener {
         Listener {
             name,
             port: self.wanted.port,
@@ -74,6 +74,7 @@ impl<'a> Gathered<'a> {
             certificates: self.certificates.into_values().collect(),
             rules: self.rules.into_values().collect(),
             frontends: self.frontends.into_iter().map(str::to_owned).collect(),
+            access_log,
         }
     }
 }

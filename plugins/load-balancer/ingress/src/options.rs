@@ -21,6 +21,8 @@ pub struct Options {
     pub redirect_to_https: bool,
     /// Who of several endpoints is next.
     pub balance: Balance,
+    /// Whether sinks get a record of each request.
+    pub access_log: bool,
 }
 
 /// `round-robin` or `least-request`
@@ -54,6 +56,7 @@ impl Default for Options {
             default_class: true,
             redirect_to_https: false,
             balance: Balance::default(),
+            access_log: false,
         }
     }
 }

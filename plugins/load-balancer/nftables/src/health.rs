@@ -71,6 +71,7 @@ fn listener(id: &str, (port, count): (u16, usize)) -> Listener {
         certificates: Vec::new(),
         rules: vec![Rule { condition, action: Action::Respond(response) }],
         frontends: vec![id.to_owned()],
+        access_log: false,
     }
 }
 

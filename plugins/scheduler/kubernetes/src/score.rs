@@ -1,10 +1,9 @@
 //! How good a node is for a class, as far as resources go.
 
 use gantry_sdk::scheduler::MAX_SCORE;
+use scheduler_common::{Class, Row};
 
-use crate::class::Class;
 use crate::config::{Options, Strategy};
-use crate::nodes::Row;
 
 /// Kubernetes' formulas, with the operator's weights.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,14 @@
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// Reads `null` like an absent field, as Kubernetes does: `#[serde(default, deserialize_with = "or_default")]`.
 pub fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
+}
+
+/// A text that an object in JSON has under this name; empty where there is none.
+pub fn text<'a>(object: &'a Value, name: &str) -> &'a str {
+    object.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]

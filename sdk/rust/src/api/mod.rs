@@ -5,6 +5,7 @@
 mod affinity;
 mod condition;
 mod endpoints;
+mod frontend;
 mod json;
 mod meta;
 mod node;
@@ -21,7 +22,8 @@ pub use affinity::{
 };
 pub use condition::Condition;
 pub use endpoints::{Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, ForZone, TargetRef};
-pub use json::or_default;
+pub use frontend::{Frontend, FrontendStatus};
+pub use json::{or_default, text};
 pub use meta::{ObjectMeta, OwnerReference};
 pub use node::{Node, NodeSpec, NodeStatus, Taint};
 pub use pod::{

@@ -1,6 +1,6 @@
 //! A pod that is to end, or whose containers have.
 
-use super::{Action, Plan, View, Waiting};
+use super::{Action, Plan, View, Waiting, before};
 use crate::agent::desired::Role;
 use crate::agent::instance::{Instance, Life};
 
@@ -52,7 +52,10 @@ fn show(view: &View<'_>, plan: &mut Plan) {
     let reason = if has_init && !plan.initialized { "PodInitializing" } else { "ContainerCreating" };
     for unit in view.units {
         if view.latest(unit.name()).is_none_or(|i| i.life == Life::Created) {
-            let waiting = Waiting { reason: reason.to_owned(), message: String::new() };
+            let waiting = match before::look(view, unit).filter(|wait| wait.forever) {
+                Some(wait) => wait.shown(),
+                None => Waiting { reason: reason.to_owned(), message: String::new() },
+            };
             plan.waiting.insert(unit.name().to_owned(), waiting);
         }
     }

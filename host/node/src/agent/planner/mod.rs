@@ -1,6 +1,7 @@
 //! What to do next for one pod: a function of its spec, what is seen of its containers, and the time. It takes no hint
 //! of what happened before, so an agent that starts over and one that has been running decide alike.
 
+mod before;
 mod ending;
 #[cfg(test)]
 mod tests;
@@ -248,6 +249,10 @@ fn outcome(view: &View<'_>) -> Option<Outcome> {
     }
     let mut outcome = Outcome::Succeeded;
     for unit in view.of_role(Role::Main) {
+        if before::look(view, unit).is_some_and(|wait| wait.forever) {
+            outcome = Outcome::Failed;
+            continue;
+        }
         let end = view.latest_end(unit.name())?;
         if view.restarts(unit.role, end.code) {
             return None;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use gantry_model::order::State;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -328,4 +329,83 @@ proptest! {
         }
         prop_assert!(false, "it never came to rest: {:?}", scene.instances);
     }
+}
+
+#[test]
+fn many_containers_that_wait_for_each_other_are_looked_at_once() {
+    let names: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
+    let containers: Vec<Value> = names.iter().map(|name| json!({"name": name, "image": "a"})).collect();
+    let mut scene = Scene::new(json!({"containers": containers}));
+    for (n, unit) in scene.desired.units.iter_mut().enumerate() {
+        unit.after = names[..n].iter().map(|name| (name.clone(), State::Started)).collect();
+    }
+    // Were every way from one to another looked at, it would not end.
+    assert_eq!(scene.plan().actions, vec![start("c0", 0, 0)]);
+}
+
+#[test]
+fn what_succeeded_before_a_boot_is_not_waited_for_again() {
+    for (policy, code, starts) in [("Never", 0, true), ("OnFailure", 0, true), ("OnFailure", 1, false)] {
+        let mut scene = Scene::new(json!({
+            "restartPolicy": policy, "containers": [{"name": "app", "image": "a"}, {"name": "job", "image": "a"}],
+        }));
+        scene.desired.units[0].after = [("job".to_owned(), State::Succeeded)].into();
+        scene.ended("job", 0, 0, code, 950);
+        scene.instances.iter_mut().for_each(|instance| instance.former = true);
+        let actions = scene.plan().actions;
+        assert_eq!(actions.contains(&start("app", 0, 0)), starts, "{policy} {code}: {actions:?}");
+    }
+}
+
+#[test]
+fn a_container_starts_after_those_before_it() {
+    let running = || Life::Running;
+    let ended = |code: i32| Life::Ended(End { code, at: at(999), reason: String::new(), message: String::new() });
+    for (policy, state, before, ready, want) in [
+        ("Never", State::Started, None, false, Some("WaitingForContainer")),
+        ("Never", State::Started, Some(Life::Created), false, Some("WaitingForContainer")),
+        ("Never", State::Started, Some(running()), false, None),
+        ("Never", State::Started, Some(ended(1)), false, None),
+        ("Never", State::Ended, Some(running()), true, Some("WaitingForContainer")),
+        ("Never", State::Ended, Some(ended(1)), false, None),
+        ("Never", State::Succeeded, Some(running()), true, Some("WaitingForContainer")),
+        ("Never", State::Succeeded, Some(ended(0)), false, None),
+        ("Never", State::Succeeded, Some(ended(1)), false, Some("DependencyFailed")),
+        ("OnFailure", State::Succeeded, Some(ended(1)), false, Some("WaitingForContainer")),
+        ("Never", State::Ready, Some(running()), false, Some("WaitingForContainer")),
+        ("Never", State::Ready, Some(running()), true, None),
+        ("Never", State::Ready, Some(ended(0)), false, Some("DependencyFailed")),
+        ("Always", State::Ready, Some(ended(0)), false, Some("WaitingForContainer")),
+    ] {
+        let containers = json!([{"name": "b", "image": "a"}, {"name": "a", "image": "a"}]);
+        let mut scene = Scene::new(json!({"restartPolicy": policy, "containers": containers}));
+        scene.desired.units[0].after = [("a".to_owned(), state)].into();
+        if let Some(life) = before.clone() {
+            let id = scene.add("a", 0, 0, life);
+            scene.health.entry(id).and_modify(|health| health.ready = ready);
+        }
+        let plan = scene.plan();
+        let waits = plan.waiting.get("b").map(|waiting| waiting.reason.clone());
+        let waits = waits.filter(|reason| reason != "ContainerCreating");
+        assert_eq!(waits.as_deref(), want, "{policy} {state:?} {before:?} {ready}");
+        assert_eq!(plan.actions.contains(&start("b", 0, 0)), want.is_none(), "{policy} {state:?} {before:?} {ready}");
+    }
+}
+
+#[test]
+fn what_can_not_start_any_more_is_the_end_of_its_pod() {
+    let containers = json!([{"name": "c", "image": "a"}, {"name": "b", "image": "a"}, {"name": "a", "image": "a"}]);
+    let mut scene = Scene::new(json!({"restartPolicy": "Never", "containers": containers}));
+    scene.desired.units[0].after = [("b".to_owned(), State::Started)].into();
+    scene.desired.units[1].after = [("a".to_owned(), State::Succeeded)].into();
+    scene.ended("a", 0, 0, 3, 999);
+    let plan = scene.plan();
+    assert_eq!((plan.outcome, plan.actions.as_slice()), (Some(Outcome::Failed), &[Action::TearDown][..]));
+    for name in ["b", "c"] {
+        assert_eq!(plan.waiting.get(name).map(|waiting| waiting.reason.as_str()), Some("DependencyFailed"), "{name}");
+    }
+    // Whoever has begun once waits for nobody.
+    scene.add("b", 0, 0, Life::Running);
+    assert_eq!(scene.plan().outcome, None);
+    assert!(scene.plan().actions.contains(&start("c", 0, 0)));
 }

@@ -1,6 +1,6 @@
 //! A pod that is to run.
 
-use super::{Action, Hold, Plan, View, Waiting};
+use super::{Action, Hold, Plan, View, Waiting, before};
 use crate::agent::backoff;
 use crate::agent::desired::{Role, Unit};
 use crate::agent::instance::{End, Instance, Life};
@@ -10,7 +10,10 @@ pub(super) fn plan(view: &View<'_>, plan: &mut Plan) {
     turn.init();
     if turn.plan.initialized {
         for unit in view.of_role(Role::Main) {
-            turn.keep(unit);
+            match before::look(view, unit) {
+                Some(wait) => drop(turn.plan.waiting.insert(unit.name().to_owned(), wait.shown())),
+                None => turn.keep(unit),
+            }
         }
     }
     turn.show_the_rest();

@@ -33,7 +33,7 @@ pub fn object(uid: &str, spec: Value, status: Value) -> Value {
 pub fn record(object: Value, plural: &str, revision: u64) -> Record {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let key = Key::new(Resource::new("", plural), &text("/metadata/namespace"), &text("/metadata/name"));
-    Draft::new(key, object, &[]).commit(revision)
+    Draft::new(key, object, &["spec.nodeName".to_owned()]).commit(revision)
 }
 
 /// As the agent reads it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::agent::testing::world::World;
+use crate::agent::testing::{UID, object};
 use crate::cluster::Source;
 
 #[tokio::test(start_paused = true)]
@@ -93,6 +94,34 @@ async fn init_containers_and_sidecars_come_in_order() {
     assert_eq!(starts, ["start one/0", "start side/0", "start two/0", "start a/0", "start b/0"]);
     world.delete(30);
     world.until_gone().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn containers_start_in_the_order_that_an_annotation_gives() {
+    let world = World::new();
+    let probe = json!({"exec": {"command": ["ok"]}, "periodSeconds": 1, "failureThreshold": 1});
+    let mut pod = object(
+        UID,
+        json!({"restartPolicy": "Never", "containers": [
+            {"name": "app", "image": "image:1"}, {"name": "db", "image": "image:1", "readinessProbe": probe},
+            {"name": "work", "image": "image:1"},
+        ]}),
+        json!({}),
+    );
+    let order = json!({"app": {"db": "ready", "work": "succeeded"}, "db": {"work": "started"}}).to_string();
+    pod["metadata"]["annotations"] = json!({"gantry.dev/start-after": order});
+    world.runtime.answer("db", 1, "not yet");
+    world.cluster.put_pod(pod);
+    world.until("two run", |w| w.runtime.running() == ["db/0", "work/0"]).await;
+    let waits =
+        |w: &World| w.status("/containerStatuses/0/state/waiting/message").as_str().unwrap_or_default().to_owned();
+    world.until("it waits for db", |w| waits(w) == "container db must be ready first, and runs").await;
+    assert_eq!(world.status("/containerStatuses/0/state/waiting/reason"), "WaitingForContainer");
+    world.runtime.answer("db", 0, "");
+    world.until("it waits for work", |w| waits(w) == "container work must be succeeded first, and runs").await;
+    world.runtime.end("work/0", 0);
+    world.until("the last runs", |w| w.runtime.running() == ["app/0", "db/0"]).await;
+    assert_eq!(world.steps(&["start"]), ["start work/0", "start db/0", "start app/0"]);
 }
 
 #[tokio::test(start_paused = true)]

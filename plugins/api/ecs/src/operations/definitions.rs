@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use gantry_sdk::api::{ObjectMeta, Time};
 use gantry_sdk::{Value, json};
 
-use super::Context;
 use super::describe::Included;
-use super::refused::{self, refuse};
+use super::refused::{self, refuse, refuse_word};
+use super::{Context, health, linux, naming, numbers, order, placement, secrets, volumes};
 use crate::fault::{Fault, Result};
 use crate::names::{identifier, label, revision_name};
 use crate::object::{Definition, copy, items, moments, seconds, text, texts};
@@ -15,6 +15,8 @@ use crate::page::page;
 
 /// Of a race for the next revision.
 const TRIES: u32 = 8;
+/// Containers of a definition: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html>
+const CONTAINERS: usize = 10;
 const FAMILY: &str = "ecs.gantry.dev/family";
 /// What is kept of a registration, and shown again.
 const KEPT: &[&str] = &[
@@ -24,8 +26,10 @@ const KEPT: &[&str] = &[
     "executionRoleArn",
     "memory",
     "networkMode",
+    "placementConstraints",
     "requiresCompatibilities",
     "runtimePlatform",
+    "volumes",
 ];
 
 /// RegisterTaskDefinition
@@ -51,6 +55,7 @@ pub fn register(context: &Context<'_>, request: &Value) -> Result<Value> {
 
 fn spec(context: &Context<'_>, request: &Value) -> Result<Value> {
     refuse(request, refused::DEFINITION, "")?;
+    placement::of_definition(request)?;
     let mode = text(request, "networkMode");
     if mode == "none" {
         return Err(Fault::client(
@@ -65,23 +70,16 @@ fn spec(context: &Context<'_>, request: &Value) -> Result<Value> {
     if all.is_empty() {
         return Err(Fault::client("Container list cannot be empty."));
     }
+    if all.len() > CONTAINERS {
+        return Err(Fault::client(format!("A task definition can have {CONTAINERS} containers at most.")));
+    }
     let containers: Vec<Value> =
         all.iter().map(|container| self::container(container, request)).collect::<Result<_>>()?;
-    let mut names: Vec<&str> = all.iter().map(|container| text(container, "name")).collect();
-    names.sort_unstable();
-    if let Some([name, _]) = names.array_windows().find(|[one, two]| one == two) {
-        return Err(Fault::client(format!("Container.name contains duplicate value: {name}.")));
-    }
-    let essential = |container: &Value| container.get("essential").and_then(Value::as_bool).unwrap_or(true);
-    if !all.iter().any(essential) {
-        return Err(Fault::client("At least one container must be essential."));
-    }
-    for size in ["cpu", "memory"] {
-        let given = text(request, size);
-        if !given.is_empty() && given.parse::<u64>().is_err() {
-            return Err(Fault::client(format!("Invalid '{size}' setting for task: {given}. Give a number.")));
-        }
-    }
+    together(all)?;
+    let volumes = volumes::of_definition(request)?;
+    naming::check(request)?;
+    numbers::task(request)?;
+    numbers::shares(request)?;
     let mut spec = json!({
         "status": "ACTIVE",
         "registeredAt": Time::from_millis(context.call.now_ms),
@@ -91,18 +89,43 @@ fn spec(context: &Context<'_>, request: &Value) -> Result<Value> {
     copy(request, KEPT, &mut spec);
     if let Some(map) = spec.as_object_mut() {
         map.insert("containerDefinitions".to_owned(), json!(containers));
+        map.insert("volumes".to_owned(), json!(volumes));
     }
     Ok(spec)
 }
 
-/// A container as it is shown again, with what ECS fills in.
-fn container(given: &Value, task: &Value) -> Result<Value> {
+/// Whether they can be containers of one task.
+fn together(containers: &[Value]) -> Result<()> {
+    let essential = |container: &Value| container.get("essential").and_then(Value::as_bool).unwrap_or(true);
+    if !containers.iter().any(essential) {
+        return Err(Fault::client("At least one container must be essential."));
+    }
+    order::check(containers)?;
+    let mut names: Vec<&str> = containers.iter().map(|container| text(container, "name")).collect();
+    names.sort_unstable();
+    match names.array_windows().find(|[one, two]| one == two) {
+        Some([name, _]) => Err(Fault::client(format!("Container.name contains duplicate value: {name}."))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a container can be had.
+fn check(given: &Value, task: &Value) -> Result<()> {
     let name = text(given, "name");
     identifier(name, "container")?;
     if text(given, "image").is_empty() {
         return Err(Fault::client("Container.image should not be null or empty."));
     }
-    refuse(given, refused::CONTAINER, &format!("containerDefinitions[{name}]."))?;
+    let path = format!("containerDefinitions[{name}].");
+    refuse(given, refused::CONTAINER, &path)?;
+    // Nothing looks a tag's digest up, so that only the other word is true.
+    refuse_word(given, "versionConsistency", "enabled", &path)?;
+    logs(given, &path)?;
+    numbers::container(given, &path).map_err(Fault::client)?;
+    linux::check(given, &path)?;
+    volumes::of_container(given, task, &path)?;
+    health::check(given, &path)?;
+    secrets::check(given, &path)?;
     let number = |key: &str| given.get(key).and_then(Value::as_i64);
     if text(task, "memory").is_empty() && number("memory").is_none() && number("memoryReservation").is_none() {
         return Err(Fault::client(
@@ -114,16 +137,14 @@ fn container(given: &Value, task: &Value) -> Result<Value> {
     }
     let user = text(given, "user");
     if !user.is_empty() && !user.split(':').all(|id| id.parse::<u32>().is_ok()) {
-        return Err(Fault::client(format!(
-            "containerDefinitions[{name}].user: only numbers of users and groups are supported."
-        )));
+        return Err(Fault::client(format!("{path}user: only numbers of users and groups are supported.")));
     }
-    let driver = given.get("logConfiguration").map(|log| text(log, "logDriver")).unwrap_or_default();
-    if !matches!(driver, "" | "awslogs" | "json-file") {
-        return Err(Fault::client(format!(
-            "The log driver {driver} is not supported: no plugin of this control plane acts on it."
-        )));
-    }
+    Ok(())
+}
+
+/// A container as it is shown again, with what ECS fills in.
+fn container(given: &Value, task: &Value) -> Result<Value> {
+    check(given, task)?;
     let mut shown = given.clone();
     let empty = ["environment", "mountPoints", "volumesFrom", "systemControls"];
     if let Some(map) = shown.as_object_mut() {
@@ -132,16 +153,27 @@ fn container(given: &Value, task: &Value) -> Result<Value> {
         }
         map.entry("cpu").or_insert_with(|| json!(0));
         map.entry("essential").or_insert_with(|| json!(true));
+        map.get_mut("healthCheck").map(health::complete);
         let ports = items(given, "portMappings").iter().map(|port| mapping(port, text(task, "networkMode")));
         map.insert("portMappings".to_owned(), json!(ports.collect::<Result<Vec<_>>>()?));
     }
     Ok(shown)
 }
 
-fn mapping(given: &Value, mode: &str) -> Result<Value> {
-    if given.get("containerPortRange").is_some() {
-        return Err(Fault::client("containerPortRange is not supported: no plugin of this control plane acts on it."));
+fn logs(container: &Value, path: &str) -> Result<()> {
+    let Some(given) = container.get("logConfiguration") else { return Ok(()) };
+    refuse(given, refused::LOG, &format!("{path}logConfiguration."))?;
+    match text(given, "logDriver") {
+        "" | "awslogs" | "json-file" => Ok(()),
+        driver => Err(Fault::client(format!(
+            "The log driver {driver} is not supported: no plugin of this control plane acts on it."
+        ))),
     }
+}
+
+fn mapping(given: &Value, mode: &str) -> Result<Value> {
+    refuse(given, refused::PORT, "portMappings.")?;
+    numbers::whole(given, &["containerPort", "hostPort"], "portMappings.").map_err(Fault::client)?;
     let port = |key: &str| given.get(key).and_then(Value::as_u64);
     let container = port("containerPort").filter(|port| (1..=65535).contains(port));
     let container = container.ok_or_else(|| Fault::client("Container port must be between 1 and 65535."))?;
@@ -151,8 +183,8 @@ fn mapping(given: &Value, mode: &str) -> Result<Value> {
             "When networkMode={mode}, the host ports and container ports in port mappings must match."
         )));
     }
-    if host == 0 || host > 65535 {
-        return Err(Fault::client("A port mapping needs a hostPort here: ports of the host are not chosen yet."));
+    if host > 65535 {
+        return Err(Fault::client("Host port must be between 0 and 65535."));
     }
     let mut shown = given.clone();
     if let Some(map) = shown.as_object_mut() {
@@ -169,7 +201,7 @@ pub fn deregister(context: &Context<'_>, request: &Value) -> Result<Value> {
         revision.ok_or_else(|| Fault::client("Task definition should be in the format family:revision or its ARN."))?;
     let found = context.get::<Definition>(&revision_name(family, revision))?;
     let mut definition = found.ok_or_else(|| Fault::client("The specified task definition does not exist."))?;
-    if text(&definition.spec, "status") != "INACTIVE" {
+    if matches!(text(&definition.spec, "status"), "" | "ACTIVE") {
         let change = json!({"status": "INACTIVE", "deregisteredAt": Time::from_millis(context.call.now_ms)});
         context.patch(&definition, &change)?;
         copy(&change, &["status", "deregisteredAt"], &mut definition.spec);
@@ -195,10 +227,18 @@ pub fn find(context: &Context<'_>, given: &str) -> Result<Option<Definition>> {
     revision.map_or(Ok(None), |revision| context.get(&revision_name(family, revision)))
 }
 
+/// A revision that was found before.
+pub fn of(context: &Context<'_>, family: &str, revision: u64) -> Result<Definition> {
+    let found = context.get(&revision_name(family, revision))?;
+    found.ok_or_else(|| Fault::client("TaskDefinition not found."))
+}
+
 struct Row {
     family: String,
     revision: u64,
     active: bool,
+    /// Whether it is being deleted, and no more than that.
+    leaves: bool,
 }
 
 fn revisions(context: &Context<'_>, family: &str) -> Result<Vec<Row>> {
@@ -211,22 +251,22 @@ fn rows(context: &Context<'_>, labels: &str) -> Result<Vec<Row>> {
     let row = |(family, revision, status): (String, u64, Option<String>)| Row {
         family,
         revision,
-        active: status.as_deref() != Some("INACTIVE"),
+        active: matches!(status.as_deref(), None | Some("ACTIVE")),
+        leaves: status.as_deref() == Some("DELETE_IN_PROGRESS"),
     };
     Ok(rows.into_iter().map(row).collect())
 }
 
 /// ListTaskDefinitions: those of a family in the order of their revisions.
 pub fn list(context: &Context<'_>, request: &Value) -> Result<Value> {
-    let active = match text(request, "status") {
-        "" | "ACTIVE" => true,
-        "INACTIVE" => false,
-        other => return Err(Fault::parameter(format!("Task definitions of the status {other} can't be listed here."))),
+    let status = text(request, "status");
+    let wanted = |row: &Row| match status {
+        "DELETE_IN_PROGRESS" => row.leaves,
+        "INACTIVE" => !row.active && !row.leaves,
+        _ => row.active,
     };
     let family = text(request, "familyPrefix");
-    let all = rows(context, "")?
-        .into_iter()
-        .filter(|row| row.active == active && (family.is_empty() || row.family == family));
+    let all = rows(context, "")?.into_iter().filter(|row| wanted(row) && (family.is_empty() || row.family == family));
     let descending = text(request, "sort") == "DESC";
     let keyed = all.map(|row| {
         let order = if descending { u64::MAX - row.revision } else { row.revision };
@@ -238,7 +278,7 @@ pub fn list(context: &Context<'_>, request: &Value) -> Result<Value> {
 /// ListTaskDefinitionFamilies
 pub fn families(context: &Context<'_>, request: &Value) -> Result<Value> {
     let mut families: BTreeMap<String, bool> = BTreeMap::new();
-    for row in rows(context, "")? {
+    for row in rows(context, "")?.into_iter().filter(|row| !row.leaves) {
         *families.entry(row.family).or_default() |= row.active;
     }
     let prefix = text(request, "familyPrefix");
@@ -252,7 +292,7 @@ pub fn families(context: &Context<'_>, request: &Value) -> Result<Value> {
 }
 
 /// A definition as it is shown.
-fn view(context: &Context<'_>, definition: &Definition) -> Value {
+pub fn view(context: &Context<'_>, definition: &Definition) -> Value {
     let spec = &definition.spec;
     let revision = spec.get("revision").and_then(Value::as_u64).unwrap_or_default();
     let mut shown = json!({

@@ -1,14 +1,29 @@
 //! What each operation does.
 
+mod agents;
+mod attributes;
+mod capacity;
 mod clusters;
 mod definitions;
 mod describe;
+mod health;
 mod instances;
+mod linux;
+mod naming;
+mod numbers;
+mod order;
+mod placement;
 mod refused;
+mod removal;
 mod run;
+mod secrets;
+mod services;
+mod settings;
 mod tags;
 mod tasks;
+mod volumes;
 
+pub use clusters::is_leaving;
 use gantry_sdk::Value;
 use gantry_sdk::dialect::Call;
 
@@ -30,24 +45,63 @@ type Operation = fn(&Context<'_>, &Value) -> Result<Value>;
 
 /// Those that are served. All others of ECS are answered with `UnsupportedFeatureException`.
 pub const SERVED: &[(&str, Operation)] = &[
+    ("CreateCapacityProvider", capacity::create),
     ("CreateCluster", clusters::create),
+    ("CreateService", services::create),
+    ("CreateTaskSet", services::create_task_set),
+    ("DeleteAccountSetting", settings::delete),
+    ("DeleteAttributes", attributes::delete),
+    ("DeleteCapacityProvider", capacity::delete),
     ("DeleteCluster", clusters::delete),
+    ("DeleteService", services::delete),
+    ("DeleteTaskDefinitions", removal::delete),
+    ("DeleteTaskSet", services::delete_task_set),
+    ("DeregisterContainerInstance", agents::deregister),
     ("DeregisterTaskDefinition", definitions::deregister),
+    ("DescribeCapacityProviders", capacity::describe),
     ("DescribeClusters", clusters::describe),
     ("DescribeContainerInstances", instances::describe),
+    ("DescribeServiceDeployments", services::describe_deployments),
+    ("DescribeServiceRevisions", services::describe_revisions),
+    ("DescribeServices", services::describe),
     ("DescribeTaskDefinition", definitions::describe),
+    ("DescribeTaskSets", services::describe_task_sets),
     ("DescribeTasks", tasks::describe),
+    ("DiscoverPollEndpoint", |context, _| Err(agents::denied(context, "DiscoverPollEndpoint"))),
+    ("ListAccountSettings", settings::list),
+    ("ListAttributes", attributes::list),
     ("ListClusters", clusters::list),
     ("ListContainerInstances", instances::list),
+    ("ListServiceDeployments", services::list_deployments),
+    ("ListServices", services::list),
+    ("ListServicesByNamespace", services::list_by_namespace),
     ("ListTagsForResource", tags::list),
     ("ListTaskDefinitionFamilies", definitions::families),
     ("ListTaskDefinitions", definitions::list),
     ("ListTasks", tasks::list),
+    ("PutAccountSetting", settings::put),
+    ("PutAccountSettingDefault", settings::put_default),
+    ("PutAttributes", attributes::put),
+    ("PutClusterCapacityProviders", capacity::put),
+    ("RegisterContainerInstance", |context, _| Err(agents::denied(context, "RegisterContainerInstance"))),
     ("RegisterTaskDefinition", definitions::register),
     ("RunTask", run::run),
+    ("StartTask", run::start),
+    ("StopServiceDeployment", services::stop_deployment),
     ("StopTask", tasks::stop),
+    ("SubmitAttachmentStateChanges", |context, _| Err(agents::denied(context, "SubmitAttachmentStateChanges"))),
+    ("SubmitContainerStateChange", |context, _| Err(agents::denied(context, "SubmitContainerStateChange"))),
+    ("SubmitTaskStateChange", |context, _| Err(agents::denied(context, "SubmitTaskStateChange"))),
     ("TagResource", tags::add),
     ("UntagResource", tags::remove),
+    ("UpdateCapacityProvider", capacity::update),
+    ("UpdateCluster", clusters::update),
+    ("UpdateClusterSettings", clusters::update),
+    ("UpdateContainerAgent", agents::update),
+    ("UpdateContainerInstancesState", instances::update),
+    ("UpdateService", services::update),
+    ("UpdateServicePrimaryTaskSet", services::update_primary_task_set),
+    ("UpdateTaskSet", services::update_task_set),
 ];
 
 /// Answers a request of the right shape.

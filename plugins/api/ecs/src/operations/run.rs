@@ -1,55 +1,198 @@
-//! RunTask.
+//! RunTask, and StartTask, which says where.
 
+use ecs_common::capacity::{Share, next};
+use ecs_common::ids::digest;
 use gantry_sdk::api::{ObjectMeta, Time};
 use gantry_sdk::{Value, json};
 
-use super::refused::{self, refuse};
-use super::{Context, definitions, tasks};
+use super::describe::missing;
+use super::instances::Instance;
+use super::refused::{self, refuse, refuse_word};
+use super::{Context, capacity, definitions, instances, numbers, placement, tasks};
 use crate::fault::{Fault, Result};
-use crate::names::{digest, label};
-use crate::object::{Definition, Task, items, text};
+use crate::names::{CLUSTER, label};
+use crate::object::{Definition, Task, items, text, texts};
 
 /// Tasks of one request.
 const MOST: i64 = 10;
 /// Digits of a task's id.
 const ID: usize = 32;
+/// Digits of a request's digest.
+const DIGEST: usize = 64;
+/// How the group of a service's tasks begins.
+pub const SERVICE: &str = "service:";
+/// Where a task has it.
+const SAME: &str = "requestDigest";
 
 /// Makes tasks; where each goes is decided later. The same `clientToken` makes the same tasks.
 pub fn run(context: &Context<'_>, request: &Value) -> Result<Value> {
-    let (cluster, _) = context.cluster(request.get("cluster").and_then(Value::as_str))?;
-    let definition = definition(context, request)?;
+    let (cluster, object) = context.cluster(request.get("cluster").and_then(Value::as_str))?;
+    let definition = definition(context, text(request, "taskDefinition"))?;
     check(request, &definition)?;
+    let shares = capacity::asked(context, request, &object)?;
     let count = request.get("count").and_then(Value::as_i64).unwrap_or(1);
     if !(1..=MOST).contains(&count) {
         return Err(Fault::parameter(format!("count must be between 1 and {MOST}.")));
     }
-    let seed = match text(request, "clientToken") {
-        "" => context.call.id.clone(),
-        token => format!("{cluster} {token}"),
-    };
-    let mut shown = Vec::new();
-    for number in 0..count {
-        let id = digest(&format!("{seed} {number}"), ID);
-        let task = task(context, request, &cluster, &id, &definition);
-        let made = context.create(&task)?;
-        let task = if made { Some(task) } else { context.get::<Task>(&id)? };
-        let task = task.ok_or_else(|| Fault::server("a task was taken away while it was made"))?;
-        shown.push(tasks::view(context, &task, true));
-    }
-    Ok(json!({"tasks": shown, "failures": []}))
+    let placement = placement::of_task(request, &definition.spec)?;
+    let asked = Asked { request, cluster, definition, count, placement };
+    let mut given = vec![0; shares.len()];
+    let made = (0..count).map(|number| {
+        let at = next(&shares, &given);
+        at.and_then(|at| given.get_mut(at)).into_iter().for_each(|tasks| *tasks += 1);
+        asked.make(context, number, at.and_then(|at| shares.get(at)), None)
+    });
+    let made: Vec<Task> = made.collect::<Result<_>>()?;
+    asked.answer(context, &made, &[])
 }
 
-fn definition(context: &Context<'_>, request: &Value) -> Result<Definition> {
-    let found = definitions::find(context, text(request, "taskDefinition"))?;
+/// Makes a task for each of the instances, which goes there as soon as there is room. They have been chosen: no strategy
+/// and no constraint has a say.
+pub fn start(context: &Context<'_>, request: &Value) -> Result<Value> {
+    let (cluster, _) = context.cluster(request.get("cluster").and_then(Value::as_str))?;
+    let definition = definition(context, text(request, "taskDefinition"))?;
+    check(request, &definition)?;
+    let given: Vec<&str> = texts(request, "containerInstances").collect();
+    let count = i64::try_from(given.len()).unwrap_or(i64::MAX);
+    if !(1..=MOST).contains(&count) {
+        return Err(Fault::parameter(format!("containerInstances must have between 1 and {MOST} elements.")));
+    }
+    let nodes = instances::all(context)?;
+    let (mut made, mut failures) = (Vec::new(), Vec::new());
+    let asked = Asked { request, cluster, definition, count, placement: (json!([]), json!([])) };
+    for (number, given) in (0..).zip(given) {
+        match instances::find(context, &asked.cluster, given, &nodes)? {
+            None => failures.push(missing(instances::meant(context, &asked.cluster, given)?)),
+            Some(node) => match closed(node) {
+                None => made.push(asked.make(context, number, None, Some(&node.name))?),
+                Some(reason) => {
+                    let arn = context.options.instance_arn(&asked.cluster, &node.uid);
+                    failures.push(json!({"arn": arn, "reason": reason}));
+                }
+            },
+        }
+    }
+    asked.answer(context, &made, &failures)
+}
+
+/// Why an instance takes no task, in the words of
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>. ECS has `INACTIVE` for
+/// instances that were deregistered, and no word for those that drain: there, as here, they take no new tasks.
+fn closed(node: &Instance) -> Option<&'static str> {
+    match (node.draining, node.connected) {
+        (true, _) => Some("INACTIVE"),
+        (false, false) => Some("AGENT"),
+        (false, true) => None,
+    }
+}
+
+/// A cluster that was taken away meanwhile has no tasks.
+fn unless_gone(context: &Context<'_>, made: &[Task], cluster: &str) -> Result<()> {
+    let Err(gone) = context.cluster(Some(cluster)) else { return Ok(()) };
+    let stop = json!({"desiredStatus": "STOPPED", "stopCode": "TaskFailedToStart", "stoppedReason": "Its cluster was deleted"});
+    for made in made {
+        let task = context.get::<Task>(&made.metadata.name)?;
+        task.map_or(Ok(()), |task| context.patch(&task, &stop))?;
+    }
+    Err(gone)
+}
+
+/// A request with what it leaves open.
+struct Asked<'a> {
+    request: &'a Value,
+    cluster: String,
+    definition: Definition,
+    count: i64,
+    /// Constraints and strategies.
+    placement: (Value, Value),
+}
+
+impl Asked<'_> {
+    fn answer(&self, context: &Context<'_>, made: &[Task], failures: &[Value]) -> Result<Value> {
+        unless_gone(context, made, &self.cluster)?;
+        let nodes = instances::Names::of(context, made)?;
+        let shown: Vec<Value> = made.iter().map(|task| tasks::view(context, task, &nodes, true)).collect();
+        Ok(json!({"tasks": shown, "failures": failures}))
+    }
+
+    fn place(&self, spec: &mut Value, share: Option<&Share>, node: Option<&str>) {
+        let Some(spec) = spec.as_object_mut() else { return };
+        if let Some(share) = share {
+            spec.insert("capacityProvider".to_owned(), json!(share.capacity_provider));
+            spec.insert("autoScalingGroup".to_owned(), json!(share.group));
+        }
+        let (constraints, strategy) = &self.placement;
+        spec.insert("placementConstraints".to_owned(), constraints.clone());
+        spec.insert("placementStrategy".to_owned(), strategy.clone());
+        node.and_then(|node| spec.insert("node".to_owned(), json!(node)));
+    }
+
+    /// One of its tasks, or the one that the same token has made.
+    fn make(&self, context: &Context<'_>, number: i64, share: Option<&Share>, node: Option<&str>) -> Result<Task> {
+        let token = text(self.request, "clientToken");
+        let seed = if token.is_empty() { context.call.id.clone() } else { format!("{} {token}", self.cluster) };
+        let id = digest(&format!("{seed} {number}"), ID);
+        let mut task = task(context, self.request, &self.cluster, &id, &self.definition);
+        self.place(&mut task.spec, share, node);
+        let same = if token.is_empty() { Value::Null } else { json!(self.digest(context)) };
+        if let Some(spec) = task.spec.as_object_mut().filter(|_| !same.is_null()) {
+            spec.insert(SAME.to_owned(), same.clone());
+        }
+        if context.create(&task)? {
+            return Ok(task);
+        }
+        let old = context.get::<Task>(&id)?;
+        let old = old.ok_or_else(|| Fault::server("a task was taken away while it was made"))?;
+        if !same.is_null() && old.spec.get(SAME) != Some(&same) {
+            let arn = context.options.task_arn(&self.cluster, &id);
+            return Err(Fault::new(
+                "ConflictException",
+                format!("The clientToken is that of another request, which made {arn}. Use another token."),
+            ));
+        }
+        Ok(old)
+    }
+
+    /// What it asks for, token apart: the same for the same, however it is written.
+    fn digest(&self, context: &Context<'_>) -> String {
+        let spec = &self.definition.spec;
+        let revision = spec.get("revision").and_then(Value::as_u64).unwrap_or_default();
+        let mut asked = self.request.clone();
+        if let Some(members) = asked.as_object_mut() {
+            members.remove("clientToken");
+            members.insert("cluster".to_owned(), json!(self.cluster));
+            members.insert("count".to_owned(), json!(self.count));
+            let arn = context.options.definition_arn(text(spec, "family"), revision);
+            members.insert("taskDefinition".to_owned(), json!(arn));
+        }
+        asked.sort_all_objects();
+        digest(&asked.to_string(), DIGEST)
+    }
+}
+
+/// A definition that tasks can be made from.
+pub fn definition(context: &Context<'_>, given: &str) -> Result<Definition> {
+    let found = definitions::find(context, given)?;
     let definition = found.ok_or_else(|| Fault::client("TaskDefinition not found."))?;
     match text(&definition.spec, "status") {
-        "INACTIVE" => Err(Fault::client("TaskDefinition is inactive")),
-        _ => Ok(definition),
+        "" | "ACTIVE" => Ok(definition),
+        _ => Err(Fault::client("TaskDefinition is inactive")),
     }
 }
 
 fn check(request: &Value, definition: &Definition) -> Result<()> {
     refuse(request, refused::RUN, "")?;
+    refuse_word(request, "propagateTags", "SERVICE", "")?;
+    if text(request, "group").starts_with(SERVICE) {
+        return Err(Fault::parameter("Invalid namespace for group: service is that of services."));
+    }
+    launch(request)?;
+    network(text(&definition.spec, "networkMode"), request.get("networkConfiguration"))?;
+    overrides(request.get("overrides").unwrap_or(&Value::Null), definition)
+}
+
+/// On what it is to run.
+pub fn launch(request: &Value) -> Result<()> {
     match text(request, "launchType") {
         "" | "EC2" => {}
         other => return Err(Fault::unsupported(&format!("The launch type {other}"))),
@@ -57,21 +200,20 @@ fn check(request: &Value, definition: &Definition) -> Result<()> {
     if !text(request, "platformVersion").is_empty() {
         return Err(Fault::parameter("The platform version must be null when specifying an EC2 launch type."));
     }
-    let network = request.get("networkConfiguration").filter(|network| !network.is_null());
-    match (text(&definition.spec, "networkMode") == "awsvpc", network) {
+    Ok(())
+}
+
+/// Whether a network is configured where the mode has one, and only there.
+pub fn network(mode: &str, given: Option<&Value>) -> Result<()> {
+    match (mode == "awsvpc", given) {
         (true, None) => {
-            return Err(Fault::parameter(
-                "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
-            ));
+            Err(Fault::parameter("Network Configuration must be provided when networkMode 'awsvpc' is specified."))
         }
-        (false, Some(_)) => {
-            return Err(Fault::parameter(
-                "Network Configuration is not valid for the given networkMode of this task definition.",
-            ));
-        }
-        _ => {}
+        (false, Some(_)) => Err(Fault::parameter(
+            "Network Configuration is not valid for the given networkMode of this task definition.",
+        )),
+        _ => Ok(()),
     }
-    overrides(request.get("overrides").unwrap_or(&Value::Null), definition)
 }
 
 fn overrides(given: &Value, definition: &Definition) -> Result<()> {
@@ -84,24 +226,20 @@ fn overrides(given: &Value, definition: &Definition) -> Result<()> {
             )));
         }
         refuse(one, refused::CONTAINER_OVERRIDES, "overrides.containerOverrides.")?;
+        numbers::container(one, &format!("overrides.containerOverrides[{name}].")).map_err(Fault::parameter)?;
     }
-    for size in ["cpu", "memory"] {
-        let given = text(given, size);
-        if !given.is_empty() && given.parse::<u64>().is_err() {
-            return Err(Fault::client(format!("Invalid '{size}' setting for task: {given}. Give a number.")));
-        }
-    }
-    Ok(())
+    numbers::task(given)
 }
 
-fn task(context: &Context<'_>, request: &Value, cluster: &str, id: &str, definition: &Definition) -> Task {
+/// A task as a request has it.
+pub fn task(context: &Context<'_>, request: &Value, cluster: &str, id: &str, definition: &Definition) -> Task {
     let family = text(&definition.spec, "family");
     let group = match text(request, "group") {
         "" => format!("family:{family}"),
         group => group.to_owned(),
     };
     let mut metadata = ObjectMeta::named(&context.options.namespace, id);
-    metadata.labels.insert("ecs.gantry.dev/cluster".to_owned(), label(cluster));
+    metadata.labels.insert(CLUSTER.to_owned(), label(cluster));
     metadata.labels.insert("ecs.gantry.dev/family".to_owned(), label(family));
     let own = match text(request, "propagateTags") {
         "TASK_DEFINITION" => items(&definition.spec, "tags"),
@@ -131,13 +269,14 @@ fn task(context: &Context<'_>, request: &Value, cluster: &str, id: &str, definit
     Task { metadata, spec, status: Value::Null }
 }
 
-/// What is shown of containers, which the definition may not be there for any more.
+/// What is shown of containers, and whose end is the task's: the definition may not be there any more.
 fn containers(definition: &Definition) -> Vec<Value> {
     let number = |container: &Value, key: &str| container.get(key).and_then(Value::as_u64).map(|n| n.to_string());
     let shown = |container: &Value| {
         json!({
             "name": text(container, "name"),
             "image": text(container, "image"),
+            "essential": container.get("essential").and_then(Value::as_bool).unwrap_or(true),
             "cpu": number(container, "cpu").unwrap_or_else(|| "0".to_owned()),
             "memory": number(container, "memory"),
             "memoryReservation": number(container, "memoryReservation"),
@@ -155,6 +294,7 @@ fn size(definition: &Definition, request: &Value, what: &str) -> String {
         let reserved = (what == "memory").then(|| container.get("memoryReservation")?.as_u64()).flatten();
         container.get(what).and_then(Value::as_u64).or(reserved).unwrap_or(0)
     };
-    let all = || items(&definition.spec, "containerDefinitions").iter().map(of).sum::<u64>().to_string();
+    let all =
+        || items(&definition.spec, "containerDefinitions").iter().map(of).fold(0, u64::saturating_add).to_string();
     own.map_or_else(all, str::to_owned)
 }

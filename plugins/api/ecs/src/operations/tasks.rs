@@ -1,12 +1,15 @@
 //! Tasks that there are.
 
+use ecs_common::ids::digest;
 use gantry_sdk::{Value, json};
+use serde::Deserialize;
 
 use super::Context;
 use super::describe::{Included, missing};
-use super::instances;
+use super::instances::{self, Names};
+use super::refused::{self, refuse};
+use super::{run, services};
 use crate::fault::{Fault, Result};
-use crate::names::{digest, label};
 use crate::object::{Task, copy, items, moments, text, texts};
 use crate::page::page;
 
@@ -24,14 +27,16 @@ pub fn describe(context: &Context<'_>, request: &Value) -> Result<Value> {
         return Err(Fault::parameter(format!("Tasks cannot have more than {MOST} elements.")));
     }
     let included = Included::of(request);
-    let (mut tasks, mut failures) = (Vec::new(), Vec::new());
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
     for given in texts(request, "tasks") {
         let id = context.options.task_id(given)?;
         match find(context, &cluster, id)? {
-            Some(task) => tasks.push(view(context, &task, included.tags)),
+            Some(task) => found.push(task),
             None => failures.push(missing(context.options.task_arn(&cluster, id))),
         }
     }
+    let nodes = Names::of(context, &found)?;
+    let tasks: Vec<Value> = found.iter().map(|task| view(context, task, &nodes, included.tags)).collect();
     Ok(json!({"tasks": tasks, "failures": failures}))
 }
 
@@ -52,25 +57,58 @@ pub fn stop(context: &Context<'_>, request: &Value) -> Result<Value> {
         context.patch(&task, &change)?;
         copy(&change, &["desiredStatus", "stopCode", "stoppedReason"], &mut task.spec);
     }
-    Ok(json!({"task": view(context, &task, false)}))
+    let nodes = Names::of(context, std::slice::from_ref(&task))?;
+    Ok(json!({"task": view(context, &task, &nodes, false)}))
 }
 
 fn find(context: &Context<'_>, cluster: &str, id: &str) -> Result<Option<Task>> {
     Ok(context.get::<Task>(&id.to_ascii_lowercase())?.filter(|task| text(&task.spec, "cluster") == cluster))
 }
 
-/// Columns of a task that lists look at.
-type Row = (String, Value, Option<String>, Option<String>);
+/// Columns of a task that lists look at, in the order of `COLUMNS`.
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    group: Option<String>,
+    family: Option<String>,
+    started_by: Option<String>,
+    launch_type: Option<String>,
+    wanted: Option<String>,
+    desired: Option<String>,
+    node: Option<String>,
+}
+
+const COLUMNS: [&str; 8] = [
+    "/metadata/name",
+    "/spec/group",
+    "/spec/family",
+    "/spec/startedBy",
+    "/spec/launchType",
+    "/spec/desiredStatus",
+    "/status/desiredStatus",
+    "/status/node",
+];
+
+impl Row {
+    /// Whoever wants its end first has the last word.
+    fn desired(&self) -> Option<&str> {
+        let wanted = self.wanted.as_deref();
+        if wanted == Some("STOPPED") { wanted } else { self.desired.as_deref().or(wanted) }
+    }
+}
 
 /// ListTasks: those that run or will, unless `desiredStatus` says otherwise.
 pub fn list(context: &Context<'_>, request: &Value) -> Result<Value> {
     let (cluster, _) = context.cluster(request.get("cluster").and_then(Value::as_str))?;
-    if !text(request, "serviceName").is_empty() {
-        return Err(Fault::new("ServiceNotFoundException", "Service not found."));
-    }
-    let labels = format!("ecs.gantry.dev/cluster={}", label(&cluster));
-    let fields = ["/metadata/name", "/spec", "/status/desiredStatus", "/status/node"];
-    let rows: Vec<Row> = context.rows::<Task, _>(&labels, fields)?;
+    refuse(request, refused::LIST, "")?;
+    let group = match text(request, "serviceName") {
+        "" => None,
+        given => {
+            let found = context.service(&cluster, given)?.ok_or_else(services::unknown)?;
+            Some(format!("{}{}", run::SERVICE, text(&found.spec, "serviceName")))
+        }
+    };
+    let rows: Vec<Row> = context.rows_in::<Task, _>(&cluster, COLUMNS)?;
     let node = match text(request, "containerInstance") {
         "" => None,
         given => Some(instances::node(context, &cluster, given)?),
@@ -79,23 +117,22 @@ pub fn list(context: &Context<'_>, request: &Value) -> Result<Value> {
         "" => "RUNNING",
         status => status,
     };
-    let same = |row: &Value, key: &str| text(request, key).is_empty() || text(request, key) == text(row, key);
-    let fits = |(_, spec, desired, on): &Row| {
-        let own = desired
-            .as_deref()
-            .filter(|_| text(spec, "desiredStatus") != "STOPPED")
-            .unwrap_or(text(spec, "desiredStatus"));
-        own == wanted
-            && ["family", "startedBy", "launchType"].iter().all(|key| same(spec, key))
-            && node.as_ref().is_none_or(|node| on.as_ref() == Some(node))
+    let same =
+        |key: &str, has: &Option<String>| text(request, key).is_empty() || Some(text(request, key)) == has.as_deref();
+    let fits = |row: &&Row| {
+        row.desired() == Some(wanted)
+            && (group.is_none() || group == row.group)
+            && same("family", &row.family)
+            && same("startedBy", &row.started_by)
+            && same("launchType", &row.launch_type)
+            && (node.is_none() || node == row.node)
     };
-    let arn = |id: &str| json!(context.options.task_arn(&cluster, id));
-    let all = rows.iter().filter(|row| fits(row)).map(|(id, ..)| (id.clone(), arn(id))).collect();
-    page(request, "taskArns", all)
+    let arn = |row: &Row| (row.id.clone(), json!(context.options.task_arn(&cluster, &row.id)));
+    page(request, "taskArns", rows.iter().filter(fits).map(arn).collect())
 }
 
 /// A task as it is shown.
-pub fn view(context: &Context<'_>, task: &Task, tags: bool) -> Value {
+pub fn view(context: &Context<'_>, task: &Task, nodes: &Names, tags: bool) -> Value {
     let (spec, status, id) = (&task.spec, &task.status, &task.metadata.name);
     let cluster = text(spec, "cluster");
     let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
@@ -111,7 +148,7 @@ pub fn view(context: &Context<'_>, task: &Task, tags: bool) -> Value {
         "attributes": [],
         "containers": containers(context, task),
         "enableExecuteCommand": false,
-        "healthStatus": "UNKNOWN",
+        "healthStatus": or(text(status, "healthStatus"), "UNKNOWN"),
         "version": status.get("version").and_then(Value::as_u64).unwrap_or(1),
         "tags": if tags { items(spec, "tags") } else { &[] },
         "overrides": overrides(spec),
@@ -125,19 +162,17 @@ pub fn view(context: &Context<'_>, task: &Task, tags: bool) -> Value {
             copy(from, &[key], &mut shown);
         }
     }
-    placed(context, task, &mut shown);
+    if let (name @ Value::String(_), Some(map)) = (&spec["capacityProvider"], shown.as_object_mut()) {
+        map.insert("capacityProviderName".to_owned(), name.clone());
+    }
+    placed(context, task, nodes, &mut shown);
     shown
 }
 
 /// On which node.
-fn placed(context: &Context<'_>, task: &Task, shown: &mut Value) {
-    let node = text(&task.status, "node");
-    if node.is_empty() {
-        return;
-    }
-    if let (Ok(Some(arn)), Some(map)) =
-        (instances::arn(context, text(&task.spec, "cluster"), node), shown.as_object_mut())
-    {
+fn placed(context: &Context<'_>, task: &Task, nodes: &Names, shown: &mut Value) {
+    let arn = nodes.arn(context, text(&task.spec, "cluster"), text(&task.status, "node"));
+    if let (Some(arn), Some(map)) = (arn, shown.as_object_mut()) {
         map.insert("containerInstanceArn".to_owned(), json!(arn));
         map.insert("connectivity".to_owned(), json!("CONNECTED"));
     }
@@ -189,7 +224,7 @@ fn containers(context: &Context<'_>, task: &Task) -> Vec<Value> {
             "containerArn": context.options.arn(&format!("container/{cluster}/{}/{arn}", task.metadata.name)),
             "taskArn": context.options.task_arn(cluster, &task.metadata.name),
             "lastStatus": last,
-            "healthStatus": "UNKNOWN",
+            "healthStatus": if text(state, "healthStatus").is_empty() { "UNKNOWN" } else { text(state, "healthStatus") },
             "networkInterfaces": interfaces(task),
             "networkBindings": if last == "RUNNING" { bindings(task, container) } else { Vec::new() },
         });
@@ -217,6 +252,14 @@ fn bindings(task: &Task, container: &Value) -> Vec<Value> {
     let binding = |port: &Value| {
         let mut shown = json!({"bindIP": "0.0.0.0"});
         copy(port, &["containerPort", "hostPort", "protocol"], &mut shown);
+        let same = |chosen: &&Value| {
+            text(chosen, "container") == text(container, "name")
+                && chosen.get("containerPort") == port.get("containerPort")
+                && text(chosen, "protocol") == text(port, "protocol")
+        };
+        if let Some(chosen) = items(&task.status, "ports").iter().find(same) {
+            copy(chosen, &["hostPort"], &mut shown);
+        }
         shown
     };
     items(container, "portMappings").iter().map(binding).collect()

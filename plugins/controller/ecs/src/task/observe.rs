@@ -1,30 +1,46 @@
 //! What a pod's status says about a task's containers.
 
-use gantry_sdk::Value;
-use gantry_sdk::api::Pod;
+use std::time::Duration;
 
+use gantry_sdk::Value;
+use gantry_sdk::api::{ContainerStatus, Pod, Time, text};
+
+use super::definition::{ContainerDefinition, DefinitionSpec};
 use super::pod::container_name;
-use crate::object::{ContainerState, DefinitionSpec, text};
+use crate::object::ContainerState;
 
 /// Reasons for which a container waits that do not pass by themselves.
 const PULL: [&str; 4] = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"];
 const START: [&str; 4] = ["CreateContainerError", "CreateContainerConfigError", "RunContainerError", "StartError"];
+/// What a container waited for can't come any more.
+const DEPENDENCY: &str = "DependencyFailed";
+/// What a container is made of is not there: its secrets, if it has any.
+const CONFIGURATION: &str = "CreateContainerConfigError";
+
+/// A pod whose containers are still said to run so long after its last moment is forgotten: a node that knows of it would
+/// have ended it within seconds, and said so.
+const FORGOTTEN: Duration = Duration::from_secs(30);
 
 /// What is known of each container, in the definition's order. What had ended stays so.
 pub fn containers(definition: &DefinitionSpec, before: &[ContainerState], pod: Option<&Pod>) -> Vec<ContainerState> {
-    let one = |(index, name): (usize, &String)| {
-        let old = before.iter().find(|state| state.name == *name);
+    let one = |(index, container): (usize, &ContainerDefinition)| {
+        let old = before.iter().find(|state| state.name == container.name);
         match old {
             Some(old) if old.last_status == "STOPPED" => old.clone(),
-            _ => seen(index, name, old, pod),
+            _ => seen(index, container, old, pod),
         }
     };
-    definition.container_definitions.iter().map(|c| &c.name).enumerate().map(one).collect()
+    definition.container_definitions.iter().enumerate().map(one).collect()
 }
 
-fn seen(index: usize, name: &str, old: Option<&ContainerState>, pod: Option<&Pod>) -> ContainerState {
-    let mut state =
-        old.cloned().unwrap_or_else(|| ContainerState { name: name.to_owned(), ..ContainerState::default() });
+fn seen(
+    index: usize,
+    container: &ContainerDefinition,
+    old: Option<&ContainerState>,
+    pod: Option<&Pod>,
+) -> ContainerState {
+    let name = &container.name;
+    let mut state = old.cloned().unwrap_or_else(|| ContainerState { name: name.clone(), ..ContainerState::default() });
     if state.last_status.is_empty() {
         "PENDING".clone_into(&mut state.last_status);
     }
@@ -32,10 +48,13 @@ fn seen(index: usize, name: &str, old: Option<&ContainerState>, pod: Option<&Pod
     let status = pod.and_then(|pod| pod.status.container_statuses.iter().find(|status| status.name == inner));
     let Some(status) = status else { return state };
     let all = Value::Object(status.other.clone());
-    if let Some((_, id)) = text(&all, "/containerID").split_once("://") {
+    let began =
+        ["/state/running/startedAt", "/state/terminated/startedAt"].iter().find_map(|at| all.pointer(at)?.as_str());
+    state.started_at = began.and_then(|at| Time::parse(at).ok()).or(state.started_at);
+    if let Some((_, id)) = text(&all, "containerID").split_once("://") {
         id.clone_into(&mut state.runtime_id);
     }
-    if let Some((_, digest)) = text(&all, "/imageID").rsplit_once('@') {
+    if let Some((_, digest)) = text(&all, "imageID").rsplit_once('@') {
         digest.clone_into(&mut state.image_digest);
     }
     if let Some(ended) = all.pointer("/state/terminated") {
@@ -44,7 +63,7 @@ fn seen(index: usize, name: &str, old: Option<&ContainerState>, pod: Option<&Pod
         state.reason = ending(ended);
     } else if all.pointer("/state/running").is_some() {
         "RUNNING".clone_into(&mut state.last_status);
-    } else if let Some(reason) = failure(&all) {
+    } else if let Some(reason) = failure(&all, !container.secrets.is_empty()) {
         state.reason = reason;
     }
     state
@@ -52,7 +71,7 @@ fn seen(index: usize, name: &str, old: Option<&ContainerState>, pod: Option<&Pod
 
 /// ECS gives no reason for an ordinary end.
 fn ending(ended: &Value) -> String {
-    match (text(ended, "/reason"), text(ended, "/message")) {
+    match (text(ended, "reason"), text(ended, "message")) {
         ("OOMKilled", _) => "OutOfMemoryError: Container killed due to memory usage".to_owned(),
         ("Completed" | "Error" | "", _) => String::new(),
         (reason, "") => reason.to_owned(),
@@ -60,11 +79,14 @@ fn ending(ended: &Value) -> String {
     }
 }
 
-fn failure(status: &Value) -> Option<String> {
-    let (reason, message) = (text(status, "/state/waiting/reason"), text(status, "/state/waiting/message"));
+fn failure(status: &Value, secrets: bool) -> Option<String> {
+    let waiting = status.pointer("/state/waiting")?;
+    let (reason, message) = (text(waiting, "reason"), text(waiting, "message"));
     let class = if PULL.contains(&reason) {
         "CannotPullContainerError"
-    } else if START.contains(&reason) {
+    } else if secrets && reason == CONFIGURATION {
+        "ResourceInitializationError: unable to pull secrets or registry auth"
+    } else if START.contains(&reason) || reason == DEPENDENCY {
         "CannotStartContainerError"
     } else {
         return None;
@@ -73,12 +95,23 @@ fn failure(status: &Value) -> Option<String> {
 }
 
 /// Whether nothing of the pod runs and nothing of it will.
-pub fn is_over(pod: &Pod) -> bool {
-    let running = |status: &gantry_sdk::api::ContainerStatus| {
-        status.other.get("state").is_some_and(|state| state.get("running").is_some())
-    };
-    let placed = !pod.spec.node_name.is_empty();
-    // Once its node has seen it off, the object has no grace left.
-    let left = pod.metadata.is_deleting() && (!placed || pod.metadata.deletion_grace_period_seconds == Some(0));
-    pod.is_finished() || left && !pod.status.container_statuses.iter().any(running)
+pub fn is_over(now: Time, pod: &Pod) -> bool {
+    over_in(now, pod) == Some(Duration::ZERO)
+}
+
+/// In how long that is so; none when only its node can tell.
+pub fn over_in(now: Time, pod: &Pod) -> Option<Duration> {
+    if pod.is_finished() {
+        return Some(Duration::ZERO);
+    }
+    let end = pod.metadata.deletion_timestamp?;
+    // Once its node has seen it off, or is gone, the object has no grace left.
+    if !pod.spec.node_name.is_empty() && pod.metadata.deletion_grace_period_seconds != Some(0) {
+        return None;
+    }
+    let running = |status: &ContainerStatus| status.other.get("state").is_some_and(|s| s.get("running").is_some());
+    if !pod.status.container_statuses.iter().any(running) {
+        return Some(Duration::ZERO);
+    }
+    Some(FORGOTTEN.saturating_sub(now.since(end)))
 }

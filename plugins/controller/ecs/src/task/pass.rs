@@ -5,11 +5,12 @@ use std::time::Duration;
 use gantry_sdk::api::{Pod, Resource, Time};
 use gantry_sdk::controller::Outcome;
 use gantry_sdk::objects::{self, Write};
-use gantry_sdk::{ObjectRef, Result, json, merge, serde_json};
+use gantry_sdk::{ErrorCode, ObjectRef, Result, json, merge, serde_json};
 
+use super::definition::{DefinitionSpec, TaskDefinition};
 use super::plan::{self, Act};
-use super::{observe, pod};
-use crate::object::{Task, TaskDefinition, TaskStatus};
+use super::{health, observe, order, pod, ports};
+use crate::object::{Task, TaskStatus};
 
 /// How long a task can be described after it has stopped; about as long as ECS does.
 const KEPT: Duration = Duration::from_secs(3600);
@@ -17,61 +18,77 @@ const KEPT: Duration = Duration::from_secs(3600);
 /// Brings a task's pod in line, and tells of it in the task's status.
 pub fn reconcile(now: Time, key: &ObjectRef) -> Result<Outcome> {
     let target = ObjectRef::of::<Pod>(&key.namespace, &key.name);
-    let Some(task) = objects::get::<Task>(key)? else { return orphaned(&target) };
+    let Some(task) = objects::get::<Task>(key)? else { return orphaned(now, &target) };
     let pod = objects::get::<Pod>(&target)?.filter(|pod| pod.metadata.is_controlled_by(&task.metadata.uid));
     if task.status.last_status == "STOPPED" || task.metadata.is_deleting() {
-        pod.as_ref().map_or(Ok(()), clear)?;
-        return forget(now, &task);
+        return match pod.as_ref().map_or(Ok(Outcome::Done), |pod| clear(now, pod))? {
+            Outcome::Done => forget(now, &task),
+            wait => Ok(wait),
+        };
     }
     let definition = ObjectRef::of::<TaskDefinition>(&key.namespace, &task.spec.task_definition);
-    let Some(definition) = objects::get::<TaskDefinition>(&definition)? else { return unfounded(now, &task) };
-    let (status, act) = plan::plan(now, &task, &definition.spec, pod.as_ref());
+    let definition = objects::get::<TaskDefinition>(&definition)?.map(|definition| definition.spec);
+    // What runs goes on when its definition is taken away.
+    let known = definition.clone().unwrap_or_else(|| task.spec.kept());
+    let (mut status, act) = plan::plan(now, &task, &known, pod.as_ref());
     match act {
-        // The pod's name is the task's: whoever creates it twice finds the first.
-        Act::Create => match objects::apply_one(Write::create_json(&pod::pod(&task, &definition.spec))) {
-            Err(error) if error.is_already_exists() => {}
-            answer => drop(answer?),
-        },
+        Act::Create => {
+            // Names come before acts: with its ports written down, whoever makes the pod makes the same one.
+            if let Some(chosen) = definition.as_ref().map_or(Ok(None), |d| ports::choose(&task, d))? {
+                status.ports = chosen;
+                write(&task, &status)?;
+                return Ok(Outcome::Done);
+            }
+            if let Some(reason) = create(&task, definition.as_ref())? {
+                status = plan::failed(now, &task, status, reason);
+            }
+        }
         // What is known goes first: the pod may not be there any more when somebody looks again.
         Act::Delete => {
             write(&task, &status)?;
-            gone(objects::apply_one(Write::delete(target)))?;
+            objects::settle(Write::delete(target))?;
             return Ok(Outcome::Done);
         }
         Act::Keep => {}
     }
     write(&task, &status)?;
     // A task that has just stopped is woken by its own status, and lets its pod go then.
-    Ok(Outcome::Done)
+    Ok(again(now, &known, &status, pod.as_ref()))
 }
 
-/// Lets a pod go whose task has its exit codes.
-fn clear(pod: &Pod) -> Result<()> {
+/// When to look again though nothing changes.
+fn again(now: Time, known: &DefinitionSpec, status: &TaskStatus, pod: Option<&Pod>) -> Outcome {
+    let over = pod.and_then(|pod| observe::over_in(now, pod));
+    let unwell = health::verdict_in(now, known, status);
+    let late = order::late_in(now, known, &status.containers);
+    let next = [over, unwell, late].into_iter().flatten().filter(|left| !left.is_zero()).min();
+    next.map_or(Outcome::Done, Outcome::after)
+}
+
+/// When to look again at a pod of which no more is heard.
+fn later(now: Time, pod: &Pod) -> Outcome {
+    observe::over_in(now, pod).filter(|left| !left.is_zero()).map_or(Outcome::Done, Outcome::after)
+}
+
+/// Lets a pod go whose task has its exit codes, or when it is over.
+fn clear(now: Time, pod: &Pod) -> Result<Outcome> {
     if !pod.metadata.is_deleting() {
-        gone(objects::apply_one(Write::delete(pod.reference()).if_uid(pod.uid())))?;
+        objects::settle(Write::delete(pod.reference()).if_uid(pod.uid()))?;
     }
-    let over = observe::is_over(pod) || pod.status.container_statuses.is_empty();
+    let over = observe::is_over(now, pod) || pod.status.container_statuses.is_empty();
     if over && pod.metadata.finalizers.iter().any(|name| name == pod::FINALIZER) {
         let kept: Vec<&String> = pod.metadata.finalizers.iter().filter(|name| *name != pod::FINALIZER).collect();
         let patch = json!({"metadata": {"finalizers": kept, "resourceVersion": pod.metadata.resource_version}});
-        gone(objects::apply_one(Write::patch(pod.reference(), &patch)))?;
+        objects::settle(Write::patch(pod.reference(), &patch))?;
     }
-    Ok(())
+    Ok(later(now, pod))
 }
 
 /// The task was taken away, not stopped: nobody asks for exit codes any more.
-fn orphaned(target: &ObjectRef) -> Result<Outcome> {
+fn orphaned(now: Time, target: &ObjectRef) -> Result<Outcome> {
     let pod = objects::get::<Pod>(target)?;
     let ours = pod.filter(|pod| pod.metadata.finalizers.iter().any(|name| name == pod::FINALIZER));
-    ours.as_ref().map_or(Ok(()), clear)?;
-    Ok(Outcome::Done)
-}
-
-fn gone<T>(answer: Result<T>) -> Result<()> {
-    match answer {
-        Err(error) if error.is_not_found() => Ok(()),
-        answer => answer.map(drop),
-    }
+    ours.as_ref().map_or(Ok(Outcome::Done), |pod| clear(now, pod))
 }
 
 fn forget(now: Time, task: &Task) -> Result<Outcome> {
@@ -80,28 +97,27 @@ fn forget(now: Time, task: &Task) -> Result<Outcome> {
     if age < KEPT {
         return Ok(Outcome::after(KEPT - age));
     }
-    gone(objects::apply_one(Write::delete(task.reference()).if_uid(task.uid())))?;
+    objects::settle(Write::delete(task.reference()).if_uid(task.uid()))?;
     Ok(Outcome::Done)
 }
 
-/// Its definition was taken away before it began.
-fn unfounded(now: Time, task: &Task) -> Result<Outcome> {
-    let status = TaskStatus {
-        last_status: "STOPPED".to_owned(),
-        desired_status: "STOPPED".to_owned(),
-        stop_code: "TaskFailedToStart".to_owned(),
-        stopped_reason: format!("There is no TaskDefinition {}", task.spec.task_definition),
-        stopped_at: Some(now),
-        version: task.status.version + 1,
-        ..task.status.clone()
+/// Makes the pod; why there can never be one, if so.
+fn create(task: &Task, definition: Option<&DefinitionSpec>) -> Result<Option<String>> {
+    let Some(definition) = definition else {
+        return Ok(Some(format!("There is no TaskDefinition {}", task.spec.task_definition)));
     };
-    write(task, &status)?;
-    Ok(Outcome::Done)
+    match objects::apply_one(Write::create_json(&pod::pod(task, definition))) {
+        // The pod's name is the task's: whoever creates it twice finds the first.
+        Err(error) if error.is_already_exists() => Ok(None),
+        // The same pod will be refused again, and the task stays what it is.
+        Err(error) if error.code == ErrorCode::Invalid => Ok(Some(error.message)),
+        answer => answer.map(|_| None),
+    }
 }
 
 fn write(task: &Task, status: &TaskStatus) -> Result<()> {
     let Some(patch) = merge::diff(&serde_json::to_value(&task.status)?, &serde_json::to_value(status)?) else {
         return Ok(());
     };
-    gone(objects::apply_one(Write::patch_status(task.reference(), &json!({"status": patch})).if_uid(task.uid())))
+    objects::settle(Write::patch_status(task.reference(), &json!({"status": patch})).if_uid(task.uid()))
 }

@@ -1,9 +1,10 @@
 //! What follows from a task, its definition and its pod. Pure.
 
-use gantry_sdk::api::{Pod, Time};
+use gantry_sdk::api::{Condition, Pod, Time};
 
-use super::observe;
-use crate::object::{ContainerState, DefinitionSpec, Task, TaskStatus};
+use super::definition::DefinitionSpec;
+use super::{health, observe, order};
+use crate::object::{ContainerState, Task, TaskStatus};
 
 /// What to do with the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub fn plan(now: Time, task: &Task, definition: &DefinitionSpec, pod: Option<&Po
     status.containers = observe::containers(definition, &task.status.containers, pod);
     if let Some(pod) = pod {
         place(&mut status, pod);
+        order::give_up(now, definition, &mut status.containers);
     }
     let ending = why_it_ends(task, definition, &status, pod);
     if let Some((code, reason)) = &ending
@@ -31,8 +33,11 @@ pub fn plan(now: Time, task: &Task, definition: &DefinitionSpec, pod: Option<&Po
         status.stopped_reason.clone_from(reason);
         status.stopping_at = Some(now);
     }
+    if status.stop_code.is_empty() {
+        health::note(now, definition, pod, &mut status);
+    }
     status.desired_status = if status.stop_code.is_empty() { "RUNNING" } else { "STOPPED" }.to_owned();
-    let (last, act) = next(&status, pod);
+    let (last, act) = next(now, &status, pod);
     if last == "RUNNING" && status.started_at.is_none() {
         status.started_at = Some(now);
     }
@@ -46,8 +51,21 @@ pub fn plan(now: Time, task: &Task, definition: &DefinitionSpec, pod: Option<&Po
     (status, act)
 }
 
+/// The status of a task that can't begin.
+pub fn failed(now: Time, task: &Task, mut status: TaskStatus, reason: String) -> TaskStatus {
+    "STOPPED".clone_into(&mut status.last_status);
+    "STOPPED".clone_into(&mut status.desired_status);
+    "TaskFailedToStart".clone_into(&mut status.stop_code);
+    status.stopped_reason = reason;
+    end(&mut status, now);
+    status.version = task.status.version + 1;
+    status
+}
+
 fn place(status: &mut TaskStatus, pod: &Pod) {
     pod.spec.node_name.clone_into(&mut status.node);
+    let tried = Condition::find(&pod.status.conditions, "PodScheduled").filter(|tried| tried.status == "False");
+    status.unplaced = tried.map(|tried| tried.message.clone()).unwrap_or_default();
     let addresses = pod.status.other.get("podIPs").and_then(|ips| ips.as_array()).into_iter().flatten();
     let addresses: Vec<String> = addresses.filter_map(|ip| ip.get("ip")?.as_str().map(str::to_owned)).collect();
     if !addresses.is_empty() {
@@ -92,7 +110,7 @@ fn why_it_ends(
     }
 }
 
-fn next(status: &TaskStatus, pod: Option<&Pod>) -> (&'static str, Act) {
+fn next(now: Time, status: &TaskStatus, pod: Option<&Pod>) -> (&'static str, Act) {
     let running = status.containers.iter().any(|state| state.last_status == "RUNNING");
     let pending = status.containers.iter().any(|state| state.last_status == "PENDING");
     match (status.stop_code.is_empty(), pod) {
@@ -101,7 +119,7 @@ fn next(status: &TaskStatus, pod: Option<&Pod>) -> (&'static str, Act) {
         (true, Some(_)) if status.started_at.is_some() || running && !pending => ("RUNNING", Act::Keep),
         (true, Some(_)) => ("PENDING", Act::Keep),
         (false, None) => ("STOPPED", Act::Keep),
-        (false, Some(pod)) if observe::is_over(pod) => ("STOPPED", Act::Keep),
+        (false, Some(pod)) if observe::is_over(now, pod) => ("STOPPED", Act::Keep),
         (false, Some(pod)) => {
             let act = if pod.metadata.is_deleting() { Act::Keep } else { Act::Delete };
             (if running { "STOPPING" } else { "DEPROVISIONING" }, act)

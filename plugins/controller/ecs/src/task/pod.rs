@@ -1,12 +1,20 @@
 //! The pod that a task is.
 
+use std::collections::BTreeMap;
+
+use ecs_common::capacity::GROUP;
+use ecs_common::placement::{ANNOTATION, Placement, SCHEDULER};
 use gantry_sdk::api::Resource;
 use gantry_sdk::{Value, json};
 
-use crate::object::{ContainerDefinition, ContainerOverride, DefinitionSpec, Platform, PortMapping, Task};
+use super::definition::{Capabilities, ContainerDefinition, DefinitionSpec, Platform, PortMapping, Secret};
+use super::{health, naming, order, ports, storage};
+use crate::object::{ChosenPort, ContainerOverride, Task};
 
 /// Keeps a pod until the task has its exit codes.
 pub const FINALIZER: &str = "ecs.gantry.dev/task";
+/// `dockerLabels` of each container, in JSON: a pod's own labels are not any text, and not of one container.
+const LABELS: &str = "ecs.gantry.dev/docker-labels";
 /// Seconds to stop in when no container says how many; as the agent of ECS has it.
 const STOP: u32 = 30;
 /// CPU units of a CPU.
@@ -17,32 +25,68 @@ pub fn pod(task: &Task, definition: &DefinitionSpec) -> Value {
     let containers: Vec<Value> =
         (0..).zip(&definition.container_definitions).map(|(i, c)| container(task, definition, i, c)).collect();
     let grace = definition.container_definitions.iter().filter_map(|c| c.stop_timeout).max().unwrap_or(STOP);
+    let mut spec = json!({
+        "restartPolicy": "Never",
+        "schedulerName": SCHEDULER,
+        "hostNetwork": definition.network_mode == "host",
+        "terminationGracePeriodSeconds": grace,
+        "nodeSelector": machines(&definition.runtime_platform, &task.spec.auto_scaling_group),
+        "affinity": only(&task.spec.node),
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "containers": containers,
+        "volumes": storage::volumes(definition),
+    });
+    naming::add(definition, &mut spec);
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": task.metadata.name,
             "namespace": task.metadata.namespace,
-            "labels": {"ecs.gantry.dev/task": task.metadata.name},
-            "annotations": {"ecs.gantry.dev/cluster": task.spec.cluster},
+            // No label that only this task has: pods that are alike in labels are placed as one class.
+            "annotations": annotations(task, definition),
             "ownerReferences": [task.controller_reference()],
             "finalizers": [FINALIZER],
         },
-        "spec": {
-            "restartPolicy": "Never",
-            "hostNetwork": definition.network_mode == "host",
-            "terminationGracePeriodSeconds": grace,
-            "nodeSelector": machines(&definition.runtime_platform),
-            "automountServiceAccountToken": false,
-            "enableServiceLinks": false,
-            "containers": containers,
-        },
+        "spec": spec,
     })
 }
 
+fn annotations(task: &Task, definition: &DefinitionSpec) -> Value {
+    let mut all = json!({"ecs.gantry.dev/cluster": task.spec.cluster, ANNOTATION: placement(task).to_string()});
+    let labelled = definition.container_definitions.iter().filter(|c| !c.docker_labels.is_empty());
+    let labels: BTreeMap<&str, &BTreeMap<String, String>> =
+        labelled.map(|c| (c.name.as_str(), &c.docker_labels)).collect();
+    set(&mut all, order::ANNOTATION, order::annotation(definition).map(|order| json!(order)));
+    set(&mut all, LABELS, (!labels.is_empty()).then(|| json!(json!(labels).to_string())));
+    all
+}
+
+/// A node by its name, of a daemon or named by who started the task. Its scheduler still looks whether there is room.
+fn only(node: &str) -> Value {
+    if node.is_empty() {
+        return json!({});
+    }
+    let here = json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]});
+    json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [here]}}})
+}
+
+/// What it wants of its place.
+fn placement(task: &Task) -> Value {
+    let placement = Placement {
+        cluster: task.spec.cluster.clone(),
+        group: task.spec.group.clone(),
+        constraints: task.spec.placement_constraints.clone(),
+        strategy: task.spec.placement_strategy.clone(),
+    };
+    json!(placement)
+}
+
 /// Labels of the nodes that it may go to.
-fn machines(platform: &Platform) -> Value {
+fn machines(platform: &Platform, group: &str) -> Value {
     let mut labels = json!({});
+    set(&mut labels, GROUP, (!group.is_empty()).then(|| json!(group)));
     let architecture = match platform.cpu_architecture.as_str() {
         "X86_64" => Some("amd64"),
         "ARM64" => Some("arm64"),
@@ -58,13 +102,13 @@ fn machines(platform: &Platform) -> Value {
     labels
 }
 
-/// The name of a container in the pod: its own where that is a DNS label.
+/// The name of a container in the pod: its own where that is a DNS label, and not what another one may be called instead.
 pub fn container_name(index: usize, name: &str) -> String {
     let label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let fits = !name.is_empty() && name.len() <= 63 && name.bytes().all(label);
-    match fits && !name.starts_with('-') && !name.ends_with('-') {
+    let given = name.strip_prefix("container-").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+    match fits && !given && !name.starts_with('-') && !name.ends_with('-') {
         true => name.to_owned(),
-        // No label of ECS's has a dot, so none of its own names is meant.
         false => format!("container-{index}"),
     }
 }
@@ -77,17 +121,22 @@ fn container(task: &Task, definition: &DefinitionSpec, index: usize, container: 
         "name": container_name(index, &container.name),
         "image": container.image,
         "resources": resources(task, definition, index, own),
-        "ports": ports(&definition.network_mode, &container.port_mappings),
+        "ports": ports(&definition.network_mode, container, &task.status.ports),
         "env": environment(container, own),
         "securityContext": security(container),
+        "volumeMounts": storage::mounts(definition, index),
+        "tty": container.pseudo_terminal.unwrap_or(false),
+        "stdin": container.interactive.unwrap_or(false),
     });
+    set(&mut object, "readinessProbe", container.health_check.as_ref().map(health::probe));
     set(&mut object, "command", container.entry_point.as_ref().map(|all| json!(all)));
     set(&mut object, "args", own.command.as_ref().or(container.command.as_ref()).map(|all| json!(all)));
     set(&mut object, "workingDir", container.working_directory.as_ref().map(|dir| json!(dir)));
     object
 }
 
-fn set(object: &mut Value, key: &str, value: Option<Value>) {
+/// Sets a member that there is.
+pub(super) fn set(object: &mut Value, key: &str, value: Option<Value>) {
     if let (Some(map), Some(value)) = (object.as_object_mut(), value) {
         map.insert(key.to_owned(), value);
     }
@@ -97,23 +146,32 @@ fn set(object: &mut Value, key: &str, value: Option<Value>) {
 fn environment(container: &ContainerDefinition, own: &ContainerOverride) -> Vec<Value> {
     let replaced = |name: &str| own.environment.iter().any(|pair| pair.name == name);
     let kept = container.environment.iter().filter(|pair| !replaced(&pair.name));
-    kept.chain(&own.environment).map(|p| json!({"name": p.name, "value": p.value.replace("$(", "$$(")})).collect()
+    let given = kept.chain(&own.environment).map(|p| json!({"name": p.name, "value": p.value.replace("$(", "$$(")}));
+    container.secrets.iter().filter(|secret| !replaced(&secret.name)).filter_map(secret).chain(given).collect()
 }
 
-fn ports(mode: &str, mappings: &[PortMapping]) -> Vec<Value> {
-    let port = |mapping: &PortMapping| {
-        let protocol = mapping.protocol.as_deref().unwrap_or("tcp").to_ascii_uppercase();
+fn secret(secret: &Secret) -> Option<Value> {
+    let (name, key) = secret.value_from.split_once(':')?;
+    Some(json!({"name": secret.name, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}))
+}
+
+fn ports(mode: &str, container: &ContainerDefinition, chosen: &[ChosenPort]) -> Vec<Value> {
+    let port = |(at, mapping): (usize, &PortMapping)| {
+        let protocol = mapping.protocol().to_ascii_uppercase();
         let mut port = json!({"containerPort": mapping.container_port, "protocol": protocol});
         let host = match mode {
             // The node's ports are its own ports.
             "host" => Some(mapping.container_port),
             "awsvpc" => None,
-            _ => mapping.host_port.filter(|port| *port != 0),
+            _ => mapping
+                .host_port
+                .filter(|port| *port != 0)
+                .or_else(|| ports::of(chosen, &container.name, &container.port_mappings, at)),
         };
         set(&mut port, "hostPort", host.map(|host| json!(host)));
         port
     };
-    mappings.iter().map(port).collect()
+    container.port_mappings.iter().enumerate().map(port).collect()
 }
 
 /// CPU units of a container are a share, memory is a limit and memoryReservation what must be there. What the task has
@@ -129,10 +187,11 @@ fn resources(task: &Task, definition: &DefinitionSpec, index: usize, own: &Conta
         0 => whole.unwrap_or(0).saturating_sub(parts),
         _ => 0,
     };
-    let cpu = own.cpu.unwrap_or(container.cpu) + rest(task_cpu, all.iter().map(|c| c.cpu).sum());
+    let sum = |of: &dyn Fn(&ContainerDefinition) -> u64| all.iter().map(of).fold(0, u64::saturating_add);
+    let cpu = own.cpu.unwrap_or(container.cpu).saturating_add(rest(task_cpu, sum(&|c| c.cpu)));
     let limit = own.memory.or(container.memory).or(task_memory);
-    let memory =
-        own.memory_reservation.unwrap_or(reserved(container)) + rest(task_memory, all.iter().map(reserved).sum());
+    let memory = own.memory_reservation.unwrap_or(reserved(container));
+    let memory = memory.saturating_add(rest(task_memory, sum(&reserved)));
     let mut requests = json!({});
     set(&mut requests, "cpu", (cpu > 0).then(|| json!(format!("{}m", millis(cpu)))));
     let memory = limit.map_or(memory, |limit| memory.min(limit));
@@ -155,7 +214,147 @@ fn security(container: &ContainerDefinition) -> Value {
         Some((user, group)) => (user.parse::<i64>().ok(), group.parse::<i64>().ok()),
         None => (user.parse::<i64>().ok(), None),
     });
+    let Capabilities { add, drop } = &container.linux_parameters.capabilities;
+    let some = !add.is_empty() || !drop.is_empty();
+    set(&mut context, "capabilities", some.then(|| json!({"add": add, "drop": drop})));
     set(&mut context, "runAsUser", user.map(|id| json!(id)));
     set(&mut context, "runAsGroup", group.map(|id| json!(id)));
     context
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_sdk::serde_json::from_value;
+
+    use super::*;
+
+    #[test]
+    fn no_two_containers_have_one_name() {
+        let names = |of: &[&str]| of.iter().enumerate().map(|(n, name)| container_name(n, name)).collect::<Vec<_>>();
+        assert_eq!(
+            names(&["App_1", "container-0", "db", "container-x"]),
+            ["container-0", "container-1", "db", "container-x"]
+        );
+    }
+
+    fn made(definition: Value) -> Value {
+        let definition: DefinitionSpec = from_value(definition).unwrap();
+        pod(&Task::default(), &definition)
+    }
+
+    fn one(members: Value) -> Value {
+        let mut container = json!({"name": "a", "image": "i"});
+        container.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        made(json!({"containerDefinitions": [container]}))["spec"]["containers"][0].clone()
+    }
+
+    #[test]
+    fn ports_of_the_node_depend_on_the_network_mode() {
+        for (mode, given, want, network) in [
+            ("", json!(8080), json!(8080), false),
+            ("bridge", json!(8080), json!(8080), false),
+            ("bridge", json!(0), Value::Null, false),
+            ("bridge", Value::Null, Value::Null, false),
+            ("awsvpc", json!(80), Value::Null, false),
+            ("host", Value::Null, json!(80), true),
+        ] {
+            let port = json!({"containerPort": 80, "hostPort": given, "protocol": "udp"});
+            let containers = json!([{"name": "a", "image": "i", "portMappings": [port]}]);
+            let pod = made(json!({"networkMode": mode, "containerDefinitions": containers}));
+            let port = &pod["spec"]["containers"][0]["ports"][0];
+            assert_eq!((&port["hostPort"], &port["protocol"]), (&want, &json!("UDP")), "{mode:?} {given}");
+            assert_eq!(pod["spec"]["hostNetwork"], network, "{mode:?}");
+        }
+        assert_eq!(one(json!({"portMappings": [{"containerPort": 53}]}))["ports"][0]["protocol"], "TCP");
+    }
+
+    #[test]
+    fn users_and_rights() {
+        for (given, want) in [
+            (json!({}), json!({})),
+            (json!({"user": "7"}), json!({"runAsUser": 7})),
+            (json!({"user": "7:8"}), json!({"runAsUser": 7, "runAsGroup": 8})),
+            (json!({"privileged": true}), json!({"privileged": true})),
+            (
+                json!({"linuxParameters": {"capabilities": {"add": ["SYS_PTRACE"], "drop": ["KILL"]}}}),
+                json!({"capabilities": {"add": ["SYS_PTRACE"], "drop": ["KILL"]}}),
+            ),
+            (
+                json!({"privileged": false, "readonlyRootFilesystem": true}),
+                json!({"privileged": false, "readOnlyRootFilesystem": true}),
+            ),
+        ] {
+            assert_eq!(one(given.clone())["securityContext"], want, "{given}");
+        }
+    }
+
+    #[test]
+    fn where_and_with_what_a_container_begins() {
+        let container = one(json!({"workingDirectory": "/srv", "entryPoint": ["/e"], "command": ["c"]}));
+        assert_eq!(
+            (&container["workingDir"], &container["command"], &container["args"]),
+            (&json!("/srv"), &json!(["/e"]), &json!(["c"]))
+        );
+        let container = one(json!({}));
+        assert!(["workingDir", "command", "args"].iter().all(|key| container.get(key).is_none()), "the image's own");
+    }
+
+    #[test]
+    fn secrets_are_variables_that_overrides_replace() {
+        let secrets = json!([{"name": "A", "valueFrom": "db:password"}, {"name": "B", "valueFrom": "db:user"}]);
+        let definition = json!({"containerDefinitions": [{"name": "a", "image": "i", "secrets": secrets, "environment": [{"name": "C", "value": "c"}]}]});
+        let mut task = Task::default();
+        task.spec.overrides =
+            from_value(json!({"containerOverrides": [{"name": "a", "environment": [{"name": "B", "value": "b"}]}]}))
+                .unwrap();
+        let pod = pod(&task, &from_value(definition).unwrap());
+        let want = json!([
+            {"name": "A", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}},
+            {"name": "C", "value": "c"}, {"name": "B", "value": "b"},
+        ]);
+        assert_eq!(pod["spec"]["containers"][0]["env"], want);
+    }
+
+    #[test]
+    fn what_a_task_has_beyond_its_containers_is_the_first_ones() {
+        let containers = json!([
+            {"name": "a", "image": "i", "cpu": 256, "memory": 100},
+            {"name": "b", "image": "i", "memoryReservation": 50},
+        ]);
+        let pod = made(json!({"cpu": "1024", "memory": "512", "containerDefinitions": containers}));
+        let resources = |index: usize| pod["spec"]["containers"][index]["resources"].clone();
+        assert_eq!(
+            resources(0),
+            json!({"requests": {"cpu": "1000m", "memory": "100Mi"}, "limits": {"cpu": "1000m", "memory": "100Mi"}})
+        );
+        assert_eq!(
+            resources(1),
+            json!({"requests": {"memory": "50Mi"}, "limits": {"cpu": "1000m", "memory": "512Mi"}})
+        );
+    }
+
+    #[test]
+    fn platforms_pick_nodes_by_their_labels() {
+        for (platform, want) in [
+            (json!({}), json!({})),
+            (
+                json!({"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"}),
+                json!({"kubernetes.io/arch": "arm64", "kubernetes.io/os": "linux"}),
+            ),
+            (json!({"cpuArchitecture": "X86_64"}), json!({"kubernetes.io/arch": "amd64"})),
+            (json!({"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}), json!({"kubernetes.io/os": "windows"})),
+        ] {
+            let pod = made(json!({"runtimePlatform": platform, "containerDefinitions": [{"name": "a", "image": "i"}]}));
+            assert_eq!(pod["spec"]["nodeSelector"], want);
+        }
+    }
+
+    #[test]
+    fn the_longest_wait_of_its_containers_is_the_pods() {
+        let grace = |containers: Value| {
+            made(json!({"containerDefinitions": containers}))["spec"]["terminationGracePeriodSeconds"].clone()
+        };
+        assert_eq!(grace(json!([{"stopTimeout": 5}, {"stopTimeout": 9}, {}])), 9);
+        assert_eq!(grace(json!([{}])), 30);
+    }
 }

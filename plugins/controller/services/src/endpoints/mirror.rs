@@ -63,10 +63,7 @@ pub fn write(service: &Service, listed: &[Listed]) -> Result<()> {
 pub fn remove(service: &Service) -> Result<()> {
     let target = reference(service.namespace(), service.name());
     let Some(found) = objects::get::<Endpoints>(&target)?.filter(is_ours) else { return Ok(()) };
-    match objects::apply_one(Write::delete(target).if_uid(found.uid())) {
-        Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
-        _ => Ok(()),
-    }
+    objects::settle(Write::delete(target).if_uid(found.uid()))
 }
 
 /// Who serves a Service according to Endpoints that somebody wrote by hand.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use gantry_sdk::{Error, Result};
+use gantry_sdk::Result;
 
 use super::{With, say};
-use crate::aws::{Groups, Params};
+use crate::aws::{Params, TargetGroup};
 use crate::found::Found;
 use crate::wanted::{Balancer, Group, Target};
 
@@ -16,17 +16,20 @@ const TARGETS: usize = 100;
 pub fn ensure(with: &With<'_>, wanted: &Balancer, found: &Found) -> Result<BTreeMap<String, String>> {
     let mut arns = BTreeMap::new();
     for (name, group) in &wanted.groups {
-        let (arn, registered) = match found.groups.get(name) {
+        let (arn, sticky, registered) = match found.groups.get(name) {
             Some(known) => {
                 let arn = known.is.target_group_arn.clone();
                 if !group.health.is_so(&known.is) {
                     let params = say::health(Params::default().set("TargetGroupArn", &arn), &group.health);
                     with.client.act("ModifyTargetGroup", &params)?;
                 }
-                (arn, known.targets.keys().cloned().collect())
+                (arn, known.sticky, known.targets.keys().cloned().collect())
             }
-            None => (create(with, wanted, group)?, Vec::new()),
+            None => (create(with, wanted, group)?, false, Vec::new()),
         };
+        if sticky != group.sticky {
+            with.client.act("ModifyTargetGroupAttributes", &say::sticky(&arn, group.sticky))?;
+        }
         register(with, &arn, group, &registered)?;
         arns.insert(name.clone(), arn);
     }
@@ -42,9 +45,9 @@ fn create(with: &With<'_>, wanted: &Balancer, group: &Group) -> Result<String> {
         .set("VpcId", &wanted.vpc)
         .set("TargetType", group.target_type)
         .tags(&with.owner.tags());
-    let made: Groups = with.client.ask("CreateTargetGroup", &say::health(params, &group.health))?;
-    let one = made.target_groups.member.into_iter().next().map(|one| one.target_group_arn);
-    one.ok_or_else(|| Error::unavailable("CreateTargetGroup: the answer names no target group"))
+    let params = say::health(params, &group.health);
+    let made: TargetGroup = with.client.make("CreateTargetGroup", &params, "TargetGroups")?;
+    Ok(made.target_group_arn)
 }
 
 /// Those that come before those that go: nobody is without a target meanwhile.

@@ -1,11 +1,11 @@
 //! Listeners and their rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gantry_sdk::{Error, Result};
 
 use super::{With, say};
-use crate::aws::{Listeners, Params};
+use crate::aws::{self, Params};
 use crate::found;
 use crate::wanted::{Balancer, Listener};
 
@@ -58,33 +58,38 @@ fn said(params: Params, port: u16, listener: &Listener, arns: &Arns) -> Result<P
 
 fn create(with: &With<'_>, balancer: &str, port: u16, listener: &Listener, arns: &Arns) -> Result<String> {
     let params = said(Params::default().set("LoadBalancerArn", balancer), port, listener, arns)?;
-    let made: Listeners = with.client.ask("CreateListener", &params.tags(&with.owner.tags()))?;
-    let arn = made.listeners.member.into_iter().next().map(|one| one.listener_arn);
-    let arn = arn.ok_or_else(|| Error::unavailable("CreateListener: the answer names no listener"))?;
-    add_certificates(with, &arn, listener)?;
-    Ok(arn)
+    let params = params.tags(&with.owner.tags());
+    let made: aws::Listener = with.client.make("CreateListener", &params, "Listeners")?;
+    certificates(with, &made.listener_arn, listener, &BTreeSet::new())?;
+    Ok(made.listener_arn)
 }
 
 fn change(with: &With<'_>, known: &found::Listener, port: u16, listener: &Listener, arns: &Arns) -> Result<()> {
-    let certificate = known.certificates.first() == listener.certificates.first();
-    if known.protocol == listener.protocol && known.default == listener.default && certificate {
-        return Ok(());
+    // One without TLS has none, whatever is told of it.
+    let certificate = listener.certificates.first().is_none_or(|wanted| known.certificate.as_ref() == Some(wanted));
+    if known.protocol != listener.protocol || known.default != listener.default || !certificate {
+        let params = said(Params::default().set("ListenerArn", &known.arn), port, listener, arns)?;
+        with.client.act("ModifyListener", &params)?;
     }
-    let params = said(Params::default().set("ListenerArn", &known.arn), port, listener, arns)?;
-    with.client.act("ModifyListener", &params)?;
-    add_certificates(with, &known.arn, listener)
+    certificates(with, &known.arn, listener, &known.named)
 }
 
-/// The others, by name (SNI). To add one that is there changes nothing.
-fn add_certificates(with: &With<'_>, arn: &str, listener: &Listener) -> Result<()> {
-    let others = listener.certificates.get(1..).unwrap_or_default();
-    if others.is_empty() {
+/// The others, by name (SNI), one a request as AWS demands. The one by default may be among them, and can't be removed.
+fn certificates(with: &With<'_>, arn: &str, listener: &Listener, known: &BTreeSet<String>) -> Result<()> {
+    if listener.certificates.is_empty() {
+        // AWS forgot them with the protocol.
         return Ok(());
     }
-    let params = Params::default()
-        .set("ListenerArn", arn)
-        .each("Certificates", others, |params, at, arn| params.set(format!("{at}.CertificateArn"), arn));
-    Ok(with.client.act("AddListenerCertificates", &params)?)
+    let default = listener.certificates.first();
+    let others = listener.certificates.iter().skip(1);
+    let come = others.filter(|one| Some(*one) != default && !known.contains(*one));
+    let go = known.iter().filter(|one| !listener.certificates.contains(one));
+    let requests = come.map(|one| ("AddListenerCertificates", one));
+    for (action, one) in requests.chain(go.map(|one| ("RemoveListenerCertificates", one))) {
+        let params = Params::default().set("ListenerArn", arn).set("Certificates.member.1.CertificateArn", one);
+        with.client.act(action, &params)?;
+    }
+    Ok(())
 }
 
 /// The place in the list is the priority. Rules of others keep theirs; a wanted one that would get such a priority goes to the

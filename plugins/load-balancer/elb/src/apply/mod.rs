@@ -14,7 +14,7 @@ use crate::found::Found;
 use crate::names::Owner;
 use crate::wanted::Balancer;
 
-pub use remove::all as remove;
+pub use remove::{all as remove, close, gone};
 
 /// What a pass works with.
 pub struct With<'a> {
@@ -24,13 +24,18 @@ pub struct With<'a> {
     pub owner: &'a Owner,
 }
 
+/// Something has the name, and is not this Frontend's.
+pub fn taken(name: &str) -> Error {
+    let message =
+        format!("{name} is there in AWS without the tags of this Frontend: it is not touched; remove it by hand");
+    Error::already_exists(message).retry_after_ms(60_000)
+}
+
 /// Makes and changes what must be, then removes what must not be any more. Gives the load balancer.
 pub fn apply(with: &With<'_>, wanted: &Balancer, found: &Found) -> Result<LoadBalancer> {
     let mut names = wanted.groups.keys().chain([&wanted.name]);
     if let Some(name) = names.find(|name| found.taken.contains(*name)) {
-        let message =
-            format!("{name} is there in AWS without the tags of this Frontend: it is not touched; remove it by hand");
-        return Err(Error::already_exists(message).retry_after_ms(60_000));
+        return Err(taken(name));
     }
     let balancer = balancer::ensure(with, wanted, found)?;
     let arns = groups::ensure(with, wanted, found)?;

@@ -20,6 +20,15 @@ pub fn health(params: Params, health: &Health) -> Params {
         .set_some("Matcher.HttpCode", health.codes.as_ref())
 }
 
+/// Whether clients stay with a target of a group.
+pub fn sticky(group: &str, on: bool) -> Params {
+    let attributes = [("stickiness.enabled", if on { "true" } else { "false" }), ("stickiness.type", "source_ip")];
+    let of = Params::default().set("TargetGroupArn", group);
+    of.each("Attributes", attributes, |params, at, (key, value)| {
+        params.set(format!("{at}.Key"), key).set(format!("{at}.Value"), value)
+    })
+}
+
 /// What is done.
 pub fn action(params: Params, at: &str, action: &Action, arns: &BTreeMap<String, String>) -> Result<Params> {
     let arn =

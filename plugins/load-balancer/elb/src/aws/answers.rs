@@ -1,194 +1,157 @@
 //! Answers, as far as they are read.
 
-use serde::Deserialize;
-
-/// A list: AWS wraps every entry in `<member>`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, bound(deserialize = "T: Deserialize<'de>"))]
-pub struct Members<T> {
-    /// The entries.
-    pub member: Vec<T>,
-}
-
-impl<T> Default for Members<T> {
-    fn default() -> Self {
-        Self { member: Vec::new() }
-    }
-}
-
-macro_rules! answer {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-        #[serde(rename_all = "PascalCase", default)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
-    };
-}
+use super::xml::answer;
 
 answer!(
-    /// Load balancers, page by page.
-    Described { load_balancers: Members<LoadBalancer>, next_marker: Option<String>, }
-);
-answer!(
-    /// One of them.
+    /// A load balancer.
     LoadBalancer {
-        load_balancer_arn: String,
-        load_balancer_name: String,
-        #[serde(rename = "DNSName")]
-        dns_name: String,
-        scheme: String,
-        #[serde(rename = "Type")]
-        kind: String,
-        state: State,
-        availability_zones: Members<Zone>,
-        security_groups: Members<String>,
+        load_balancer_arn: String = "LoadBalancerArn",
+        load_balancer_name: String = "LoadBalancerName",
+        dns_name: String = "DNSName",
+        kind: String = "Type",
+        state: State = "State",
+        availability_zones: Vec<Zone> = "AvailabilityZones",
+        security_groups: Vec<String> = "SecurityGroups",
     }
 );
 answer!(
     /// `active`, `provisioning`, `active_impaired` or `failed`
-    State { code: String, reason: Option<String>, }
+    State { code: String = "Code", reason: Option<String> = "Reason", }
 );
 answer!(
     /// Where one of its addresses is.
-    Zone { subnet_id: String, }
+    Zone { subnet_id: String = "SubnetId", }
 );
 answer!(
-    /// Target groups, page by page.
-    Groups { target_groups: Members<TargetGroup>, next_marker: Option<String>, }
-);
-answer!(
-    /// One of them.
+    /// A target group.
     TargetGroup {
-        target_group_arn: String,
-        target_group_name: String,
-        health_check_protocol: Option<String>,
-        health_check_port: Option<String>,
-        health_check_path: Option<String>,
-        health_check_interval_seconds: Option<u32>,
-        health_check_timeout_seconds: Option<u32>,
-        healthy_threshold_count: Option<u32>,
-        unhealthy_threshold_count: Option<u32>,
-        matcher: Option<Matcher>,
+        target_group_arn: String = "TargetGroupArn",
+        target_group_name: String = "TargetGroupName",
+        protocol: String = "Protocol",
+        health_check_protocol: Option<String> = "HealthCheckProtocol",
+        health_check_port: Option<String> = "HealthCheckPort",
+        health_check_path: Option<String> = "HealthCheckPath",
+        health_check_interval_seconds: Option<u32> = "HealthCheckIntervalSeconds",
+        health_check_timeout_seconds: Option<u32> = "HealthCheckTimeoutSeconds",
+        healthy_threshold_count: Option<u32> = "HealthyThresholdCount",
+        unhealthy_threshold_count: Option<u32> = "UnhealthyThresholdCount",
+        matcher: Option<Matcher> = "Matcher",
     }
 );
 answer!(
     /// Good status codes.
-    Matcher { http_code: Option<String>, }
+    Matcher { http_code: Option<String> = "HttpCode", }
 );
 answer!(
-    /// Targets and how they are.
-    TargetHealth { target_health_descriptions: Members<Description>, }
-);
-answer!(
-    /// One of them.
-    Description { target: Target, target_health: Health, }
+    /// A target and how it is.
+    Description { target: Target = "Target", target_health: Health = "TargetHealth", }
 );
 answer!(
     /// Who.
-    Target { id: String, port: u16, }
+    Target { id: String = "Id", port: u16 = "Port", }
 );
 answer!(
     /// `healthy`, `unhealthy`, `initial`, `draining`, `unused` or `unavailable`
-    Health { state: String, }
+    Health { state: String = "State", }
 );
 answer!(
-    /// Listeners, page by page.
-    Listeners { listeners: Members<Listener>, next_marker: Option<String>, }
-);
-answer!(
-    /// One of them.
+    /// A listener.
     Listener {
-        listener_arn: String,
-        port: u16,
-        protocol: String,
-        certificates: Members<Certificate>,
-        default_actions: Members<Action>,
+        listener_arn: String = "ListenerArn",
+        port: u16 = "Port",
+        protocol: String = "Protocol",
+        certificates: Vec<Certificate> = "Certificates",
+        default_actions: Vec<Action> = "DefaultActions",
     }
 );
 answer!(
     /// By its ARN.
-    Certificate { certificate_arn: String, }
+    Certificate { certificate_arn: String = "CertificateArn", is_default: bool = "IsDefault", }
 );
 answer!(
-    /// Rules, page by page.
-    Rules { rules: Members<Rule>, next_marker: Option<String>, }
-);
-answer!(
-    /// One of them. The one of the priority `default` is the listener's own.
-    Rule { rule_arn: String, priority: String, conditions: Members<Condition>, actions: Members<Action>, }
+    /// A rule. The one of the priority `default` is the listener's own.
+    Rule {
+        rule_arn: String = "RuleArn",
+        priority: String = "Priority",
+        conditions: Vec<Condition> = "Conditions",
+        actions: Vec<Action> = "Actions",
+    }
 );
 answer!(
     /// What is done.
     Action {
-        #[serde(rename = "Type")]
-        kind: String,
-        target_group_arn: Option<String>,
-        forward_config: Option<Forward>,
-        fixed_response_config: Option<Fixed>,
-        redirect_config: Option<Redirect>,
+        kind: String = "Type",
+        target_group_arn: Option<String> = "TargetGroupArn",
+        forward_config: Option<Forward> = "ForwardConfig",
+        fixed_response_config: Option<Fixed> = "FixedResponseConfig",
+        redirect_config: Option<Redirect> = "RedirectConfig",
     }
 );
 answer!(
     /// To several.
-    Forward { target_groups: Members<Weighted>, }
+    Forward { target_groups: Vec<Weighted> = "TargetGroups", }
 );
 answer!(
     /// One of them.
-    Weighted { target_group_arn: String, weight: Option<u32>, }
+    Weighted { target_group_arn: String = "TargetGroupArn", weight: Option<u32> = "Weight", }
 );
 answer!(
     /// An answer.
-    Fixed { status_code: String, content_type: Option<String>, message_body: Option<String>, }
+    Fixed {
+        status_code: String = "StatusCode",
+        content_type: Option<String> = "ContentType",
+        message_body: Option<String> = "MessageBody",
+    }
 );
 answer!(
     /// Elsewhere.
     Redirect {
-        status_code: String,
-        protocol: Option<String>,
-        host: Option<String>,
-        port: Option<String>,
-        path: Option<String>,
-        query: Option<String>,
+        status_code: String = "StatusCode",
+        protocol: Option<String> = "Protocol",
+        host: Option<String> = "Host",
+        port: Option<String> = "Port",
+        path: Option<String> = "Path",
+        query: Option<String> = "Query",
     }
 );
 answer!(
     /// What a request must be like.
     Condition {
-        field: String,
-        values: Members<String>,
-        host_header_config: Option<Values>,
-        path_pattern_config: Option<Values>,
-        http_request_method_config: Option<Values>,
-        source_ip_config: Option<Values>,
-        http_header_config: Option<Header>,
-        query_string_config: Option<Queries>,
+        field: String = "Field",
+        values: Vec<String> = "Values",
+        host_header_config: Option<Values> = "HostHeaderConfig",
+        path_pattern_config: Option<Values> = "PathPatternConfig",
+        http_request_method_config: Option<Values> = "HttpRequestMethodConfig",
+        source_ip_config: Option<Values> = "SourceIpConfig",
+        http_header_config: Option<Header> = "HttpHeaderConfig",
+        query_string_config: Option<Queries> = "QueryStringConfig",
     }
 );
 answer!(
     /// One of these.
-    Values { values: Members<String>, }
+    Values { values: Vec<String> = "Values", }
 );
 answer!(
     /// A header.
-    Header { http_header_name: String, values: Members<String>, }
+    Header { http_header_name: String = "HttpHeaderName", values: Vec<String> = "Values", }
 );
 answer!(
     /// Parameters of the query.
-    Queries { values: Members<Pair>, }
+    Queries { values: Vec<Pair> = "Values", }
 );
 answer!(
     /// One of them.
-    Pair { key: Option<String>, value: String, }
+    Pair { key: Option<String> = "Key", value: String = "Value", }
 );
 answer!(
-    /// Tags of several things.
-    TagSets { tag_descriptions: Members<TagSet>, }
+    /// Tags of one. Of a Classic load balancer, by its name.
+    TagSet {
+        resource_arn: String = "ResourceArn",
+        load_balancer_name: String = "LoadBalancerName",
+        tags: Vec<Tag> = "Tags",
+    }
 );
 answer!(
-    /// Tags of one.
-    TagSet { resource_arn: String, tags: Members<Tag>, }
-);
-answer!(
-    /// One of them.
-    Tag { key: String, value: String, }
+    /// A tag.
+    Tag { key: String = "Key", value: String = "Value", }
 );

@@ -1,7 +1,9 @@
 //! What AWS says when it does not do what it was asked for.
 
 use gantry_sdk::{Error, ErrorCode, RetryHint};
-use serde::Deserialize;
+use roxmltree::Document;
+
+use super::xml::{answer, part};
 
 /// How long until something that AWS refuses is asked for again: a quota may have been raised, a subnet made.
 const REFUSED_AGAIN_MS: u64 = 60_000;
@@ -15,23 +17,17 @@ pub struct Failure {
     pub error: Error,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Document {
-    error: Said,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Said {
-    code: String,
-    message: String,
-}
+answer!(
+    /// What AWS says then.
+    Said { code: String = "Code", message: String = "Message", }
+);
 
 impl Failure {
     /// An answer of a bad status.
     pub fn said(action: &str, status: u16, body: &str) -> Self {
-        let Document { error: Said { code, message } } = quick_xml::de::from_str(body).unwrap_or_default();
+        let document = Document::parse(body).ok();
+        let said = document.and_then(|document| part(document.root_element(), "Error").ok());
+        let Said { code, message } = said.unwrap_or_default();
         let code = if code.is_empty() { format!("Status{status}") } else { code };
         let words = format!("{action}: {code}: {}", if message.is_empty() { "no more was said" } else { &message });
         let error = match () {

@@ -1,14 +1,17 @@
-//! The API of Elastic Load Balancing, version 2015-12-01: forms as questions, XML as answers.
+//! The API of Elastic Load Balancing: forms as questions, XML as answers. Its two versions, 2015-12-01 and that of Classic load
+//! balancers, lie at one endpoint.
 
 mod answers;
 mod client;
 mod failure;
 mod params;
+mod xml;
 
 pub use answers::{
-    Action, Condition, Described, Groups, Listener, Listeners, LoadBalancer, Rule, Rules, TagSets, TargetGroup,
-    TargetHealth, Values,
+    Action, Certificate, Condition, Description, Listener, LoadBalancer, Rule, Tag, TagSet, TargetGroup, Values,
 };
 pub use client::Client;
 pub use failure::Failure;
 pub use params::Params;
+pub(crate) use xml::answer;
+pub use xml::{Element, Read, part};

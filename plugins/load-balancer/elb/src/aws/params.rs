@@ -1,5 +1,7 @@
 //! What a request says, as the query protocol writes it: lists are numbered from 1.
 
+use std::fmt::Display;
+
 use form_urlencoded::Serializer;
 
 /// Names and values of one request.
@@ -9,14 +11,19 @@ pub struct Params(Vec<(String, String)>);
 impl Params {
     /// One value.
     #[must_use]
-    pub fn set(mut self, name: impl Into<String>, value: impl ToString) -> Self {
-        self.0.push((name.into(), value.to_string()));
+    pub fn set(self, name: impl AsRef<str>, value: impl Display) -> Self {
+        self.add(name.as_ref(), &value)
+    }
+
+    /// Not generic: it would be there once for each type.
+    fn add(mut self, name: &str, value: &dyn Display) -> Self {
+        self.0.push((name.to_owned(), value.to_string()));
         self
     }
 
     /// A value, if there is one.
     #[must_use]
-    pub fn set_some(self, name: &str, value: Option<impl ToString>) -> Self {
+    pub fn set_some(self, name: &str, value: Option<impl Display>) -> Self {
         match value {
             Some(value) => self.set(name, value),
             None => self,
@@ -25,7 +32,7 @@ impl Params {
 
     /// A list of values.
     #[must_use]
-    pub fn list<T: ToString>(mut self, name: &str, values: impl IntoIterator<Item = T>) -> Self {
+    pub fn list<T: Display>(mut self, name: &str, values: impl IntoIterator<Item = T>) -> Self {
         for (at, value) in values.into_iter().enumerate() {
             self = self.set(format!("{name}.member.{}", at + 1), value);
         }

@@ -1,48 +1,52 @@
-//! `gantry.dev/v1alpha1` Frontend.
+//! `spec` of a Frontend, as far as it comes to something in AWS.
 
-use std::collections::BTreeMap;
+use gantry_sdk::api::{Frontend, LabelSelector, Resource};
+use gantry_sdk::{Error, Result, serde_json};
+use serde::Deserialize;
 
-use gantry_sdk::api::{Condition as Holds, ObjectMeta};
-use serde::{Deserialize, Serialize};
-
-use super::{or_default, resource};
-
-/// A Frontend.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Frontend {
-    /// `metadata`
-    pub metadata: ObjectMeta,
-    /// `spec`
-    #[serde(deserialize_with = "or_default")]
-    pub spec: Spec,
-    /// `status`
-    #[serde(deserialize_with = "or_default", skip_serializing)]
-    pub status: Status,
-}
+use super::or_default;
 
 /// `spec`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Spec {
-    /// Who serves it.
-    pub class: String,
     /// Ports.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "or_default")]
     pub ports: Vec<Port>,
     /// Who serves the ports.
     #[serde(deserialize_with = "or_default")]
     pub backends: Backends,
+    /// Clients that are let through, in CIDR notation. None named: all.
+    #[serde(deserialize_with = "or_default")]
+    pub source_ranges: Vec<String>,
+    /// Whether a client stays with a backend.
+    #[serde(deserialize_with = "or_default")]
+    pub session_affinity: Affinity,
     /// Which nodes are targets.
     #[serde(deserialize_with = "or_default")]
     pub traffic_policy: Policy,
     /// Rules for HTTP.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
 }
 
+impl Spec {
+    /// Of a Frontend.
+    pub fn read(frontend: &Frontend) -> Result<Self> {
+        let read = serde_json::from_value(frontend.spec.clone());
+        read.map_err(|e| Error::invalid(format!("spec of Frontend {} can't be read: {e}", frontend.name())))
+    }
+
+    /// Clients that are let through; none: all.
+    pub fn sources(&self) -> &[String] {
+        match self.source_ranges.iter().any(|range| range == "0.0.0.0/0") {
+            true => &[],
+            false => &self.source_ranges,
+        }
+    }
+}
+
 /// `spec.ports[]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Port {
     /// Of the EndpointSlices' ports.
@@ -59,25 +63,25 @@ pub struct Port {
 }
 
 /// `spec.backends`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Backends {
     /// Which EndpointSlices.
     #[serde(deserialize_with = "or_default")]
-    pub selector: Selector,
+    pub selector: LabelSelector,
 }
 
-/// By labels.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Selector {
-    /// All of them.
-    #[serde(deserialize_with = "or_default")]
-    pub match_labels: BTreeMap<String, String>,
+/// `spec.sessionAffinity`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Affinity {
+    /// `None`, also when empty, or `ClientIP`
+    #[serde(rename = "type", deserialize_with = "or_default")]
+    pub kind: String,
 }
 
 /// `spec.trafficPolicy`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Policy {
     /// `Local`: only nodes that have a backend.
@@ -86,7 +90,7 @@ pub struct Policy {
 }
 
 /// `spec.http`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Http {
     /// Where requests are answered.
@@ -101,7 +105,7 @@ pub struct Http {
 }
 
 /// `spec.http.listeners[]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Listener {
     /// Its name.
@@ -114,7 +118,7 @@ pub struct Listener {
 }
 
 /// `spec.http.rules[]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Rule {
     /// None: all.
@@ -132,7 +136,7 @@ pub struct Rule {
 }
 
 /// `spec.http.rules[].match`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Condition {
     /// One of these.
@@ -156,7 +160,7 @@ pub struct Condition {
 }
 
 /// A host or a path.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Match {
     /// `Exact`, `Wildcard`, `Prefix` or `Glob`
@@ -167,7 +171,7 @@ pub struct Match {
 }
 
 /// A header or a parameter.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Field {
     /// Its name.
@@ -178,22 +182,19 @@ pub struct Field {
 }
 
 /// `spec.http.rules[].action`: one of these.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Action {
     /// To backends, by weight.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub forward: Option<Vec<Weighted>>,
     /// An answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Respond>,
     /// Elsewhere.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect: Option<Redirect>,
 }
 
 /// A backend and its share.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Weighted {
     /// Its name.
     pub backend: String,
@@ -207,7 +208,7 @@ fn one() -> u32 {
 }
 
 /// An answer without a backend.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Respond {
     /// `404`
@@ -221,7 +222,7 @@ pub struct Respond {
 }
 
 /// Elsewhere; what is empty stays.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Redirect {
     /// `301`
@@ -244,14 +245,14 @@ pub struct Redirect {
 }
 
 /// `spec.http.backends[]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Backend {
     /// Its name.
     pub name: String,
     /// Which EndpointSlices.
     #[serde(deserialize_with = "or_default")]
-    pub selector: Selector,
+    pub selector: LabelSelector,
     /// The name of the port there.
     #[serde(deserialize_with = "or_default")]
     pub port: String,
@@ -259,12 +260,11 @@ pub struct Backend {
     #[serde(deserialize_with = "or_default")]
     pub protocol: String,
     /// How it is asked whether it is well.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
 }
 
 /// `spec.http.backends[].healthCheck`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HealthCheck {
     /// What is asked for.
@@ -284,14 +284,3 @@ pub struct HealthCheck {
     #[serde(deserialize_with = "or_default")]
     pub codes: Vec<String>,
 }
-
-/// `status`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Status {
-    /// What holds.
-    #[serde(deserialize_with = "or_default")]
-    pub conditions: Vec<Holds>,
-}
-
-resource!(Frontend, "gantry.dev", "v1alpha1", "Frontend");

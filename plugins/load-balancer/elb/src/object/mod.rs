@@ -4,9 +4,8 @@ mod frontend;
 mod node;
 
 pub use frontend::{
-    Backend, Condition, Field, Frontend, HealthCheck, Http, Match, Port, Redirect, Respond, Rule, Spec, Weighted,
+    Backend, Condition, Field, HealthCheck, Http, Match, Port, Redirect, Respond, Rule, Spec, Weighted,
 };
 pub use node::{Node, instance};
 
 pub(crate) use gantry_sdk::api::or_default;
-pub(crate) use gantry_sdk::resource;

@@ -44,6 +44,11 @@ impl Action {
         Self::Fixed("404".to_owned(), "text/plain".to_owned(), "no rule is for this request".to_owned())
     }
 
+    /// For clients that are not let through.
+    pub fn stranger() -> Self {
+        Self::Fixed("403".to_owned(), "text/plain".to_owned(), "this client is not let through".to_owned())
+    }
+
     /// To backends, by the names of their groups.
     pub fn forward(to: &[Weighted], group: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut groups = BTreeMap::new();
@@ -128,7 +133,7 @@ impl Action {
     }
 
     fn read_forward(given: &aws::Action, name: impl Fn(&str) -> String) -> Self {
-        let several = given.forward_config.iter().flat_map(|config| &config.target_groups.member);
+        let several = given.forward_config.iter().flat_map(|config| &config.target_groups);
         let mut groups: BTreeMap<String, u32> =
             several.map(|one| (name(&one.target_group_arn), one.weight.unwrap_or(1))).collect();
         if let Some(one) = given.target_group_arn.as_deref().filter(|_| groups.is_empty()) {

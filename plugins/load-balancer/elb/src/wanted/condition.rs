@@ -51,7 +51,7 @@ impl Condition {
     /// As AWS tells it.
     pub fn read(given: &aws::Condition) -> Self {
         let values = |config: &Option<aws::Values>| {
-            config.as_ref().map_or_else(|| given.values.member.clone(), |config| config.values.member.clone())
+            config.as_ref().map_or_else(|| given.values.clone(), |config| config.values.clone())
         };
         match given.field.as_str() {
             "host-header" => Self::Hosts(values(&given.host_header_config)),
@@ -60,10 +60,10 @@ impl Condition {
             "source-ip" => Self::Sources(values(&given.source_ip_config)),
             "http-header" => {
                 let header = given.http_header_config.clone().unwrap_or_default();
-                Self::Header(header.http_header_name, header.values.member)
+                Self::Header(header.http_header_name, header.values)
             }
             _ => {
-                let queries = given.query_string_config.clone().unwrap_or_default().values.member;
+                let queries = given.query_string_config.clone().unwrap_or_default().values;
                 Self::Query(queries.into_iter().map(|pair| (pair.key.unwrap_or_default(), pair.value)).collect())
             }
         }

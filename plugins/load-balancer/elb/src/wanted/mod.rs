@@ -4,15 +4,17 @@ mod action;
 mod balancer;
 mod condition;
 mod groups;
+mod http;
+mod ports;
 mod rules;
 mod targets;
 
 pub use action::Action;
-pub use balancer::{Balancer, Listener, balancer};
+pub use balancer::{Balancer, Listener, Maker, Wanted, wanted};
 pub use condition::Condition;
-pub use groups::{Group, Health};
+pub use groups::{GOOD, Group, Health, INTERVAL, TIMEOUT, times};
 pub use rules::Rule;
-pub use targets::{Members, Target, selects};
+pub use targets::{Members, Target};
 
 use gantry_sdk::Error;
 
@@ -29,6 +31,7 @@ impl From<Unfit> for Error {
     }
 }
 
-fn unfit<T>(what: impl Into<String>) -> Result<T> {
+/// That it can't be had.
+pub fn unfit<T>(what: impl Into<String>) -> Result<T> {
     Err(Unfit(what.into()))
 }

@@ -1,10 +1,9 @@
 //! The objects of this plugin, as far as it reads and writes them.
 
-mod frontend;
 mod ingress;
 mod namespace;
 
-pub use frontend::Frontend;
+pub use gantry_sdk::api::Frontend;
 pub use ingress::{Backend, Ingress, IngressClass, Path, Service as ServiceBackend, Tls};
 pub use namespace::Namespace;
 

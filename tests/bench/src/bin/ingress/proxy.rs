@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 use async_trait::async_trait;
 use gantry_api::pki;
-use gantry_model::{Record, Status};
+use gantry_model::Status;
 use gantry_node::cluster::recorder::About;
 use gantry_node::cluster::{SourceFeed, Wanted};
 use gantry_node::proxy::{Identity, Options, Proxy, Secrets, Tell};
@@ -14,6 +14,7 @@ use gantry_plugin::family::proxy::{
     Action, Balance, Condition, HostKind, HostMatch, HttpVersion, Listener, Manner, PathKind, PathMatch, Pool, Rule,
     Weighted,
 };
+use serde_json::Value;
 
 /// There are none, and nobody listens.
 struct Nothing;
@@ -31,13 +32,13 @@ impl Secrets for Nothing {
         Box::new(Nothing)
     }
 
-    async fn get(&self, _namespace: &str, _name: &str) -> Result<Option<Arc<Record>>, Status> {
+    async fn get(&self, _namespace: &str, _name: &str) -> Result<Option<Value>, Status> {
         Ok(None)
     }
 }
 
 impl Tell for Nothing {
-    fn warn(&self, about: &About, reason: &'static str, message: &str) {
+    fn warn(&self, about: &About, reason: &str, message: &str) {
         eprintln!("{}: {reason}: {message}", about.name);
     }
 }
@@ -47,7 +48,7 @@ pub async fn start(port: u16, backends: &[u16]) -> Result<Proxy> {
     let pair = pki::self_signed(&["bench.invalid".to_owned()])?;
     let fallback = Identity::from_pem(pair.certificate.as_bytes(), pair.key.as_bytes()).map_err(|why| anyhow!(why))?;
     let (secrets, tell) = (Arc::new(Nothing), Arc::new(Nothing));
-    let proxy = Proxy::start(Options { secrets, tell, fallback, connections: 4_096 });
+    let proxy = Proxy::start(Options { secrets, tell, fallback, connections: 4_096, access: None });
     let manner =
         Manner { version: HttpVersion::Http1, balance: Balance::RoundRobin, health_check: None, timeout_ms: 0 };
     let endpoints = backends.iter().map(|port| format!("127.0.0.1:{port}")).collect();
@@ -68,6 +69,7 @@ pub async fn start(port: u16, backends: &[u16]) -> Result<Proxy> {
         certificates: Vec::new(),
         rules: vec![Rule { condition, action }],
         frontends: vec!["bench/f".to_owned()],
+        access_log: false,
     };
     let pool = Operation::EnsurePool(Pool { name: "b".to_owned(), manner, endpoints });
     let whom = |id: &str| vec![About { name: id.to_owned(), ..About::default() }];
