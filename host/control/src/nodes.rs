@@ -25,7 +25,7 @@ const NOT_READY: &str = "node.kubernetes.io/not-ready";
 pub struct Options {
     /// How often nodes are looked at.
     pub every: Duration,
-    /// Silence longer than this makes a node unknown (Kubernetes: 40 s).
+    /// Silence of this length makes a node unknown (Kubernetes: 40 s).
     pub grace: Duration,
     /// How long a pod stays bound to an unreachable or unready node without a toleration of its own (Kubernetes: 300 s).
     pub eviction: Duration,
@@ -45,8 +45,8 @@ pub async fn run(objects: Objects, recorder: Recorder, options: Options) {
     else {
         return;
     };
-    let (seen, looked) = (HashMap::new(), None);
-    let mut monitor = Monitor { objects: objects.clone(), recorder, options, node, pod, lease, seen, looked };
+    let (seen, quiet, looked) = (HashMap::new(), HashMap::new(), None);
+    let mut monitor = Monitor { objects: objects.clone(), recorder, options, node, pod, lease, seen, quiet, looked };
     let mut tick = tokio::time::interval(options.every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -65,6 +65,9 @@ struct Monitor {
     /// By node: the lease's revision and when it was first seen by this process. Clocks of nodes do not matter, and a
     /// control plane that was away gives every node its whole grace again.
     seen: HashMap<String, (u64, std::time::Instant)>,
+    /// By node: its revision when there was nothing to do about it. Until it changes or falls silent, nothing is to be
+    /// read of it: thousands of nodes are looked at every second.
+    quiet: HashMap<String, u64>,
     /// When it was last looked. A process that was stopped meanwhile (a suspended machine) has missed renewals.
     looked: Option<std::time::Instant>,
 }
@@ -79,10 +82,19 @@ impl Monitor {
         let nodes = self.all(&self.node);
         let names: HashSet<&str> = nodes.iter().map(|node| node.meta.name.as_str()).collect();
         self.seen.retain(|name, _| names.contains(name.as_str()));
+        self.quiet.retain(|name, _| names.contains(name.as_str()));
         for node in &nodes {
             let silent = self.silent(node, clock);
-            if let Err(error) = self.judge(node, silent, now).await {
-                tracing::warn!(node = node.meta.name, %error, "can't update a node's condition");
+            if !silent && self.quiet.get(&node.meta.name) == Some(&node.revision) {
+                continue;
+            }
+            self.quiet.remove(&node.meta.name);
+            match self.judge(node, silent, now).await {
+                Ok(true) => {
+                    self.quiet.insert(node.meta.name.clone(), node.revision);
+                }
+                Ok(false) => {}
+                Err(error) => tracing::warn!(node = node.meta.name, %error, "can't update a node's condition"),
             }
         }
         self.remove_homeless(&names).await;
@@ -101,10 +113,11 @@ impl Monitor {
         if *seen != revision {
             (*seen, *at) = (revision, clock);
         }
-        clock.duration_since(*at) > self.options.grace
+        clock.duration_since(*at) >= self.options.grace
     }
 
-    async fn judge(&self, node: &Record, silent: bool, now: Timestamp) -> Result<(), Status> {
+    /// Whether there is nothing to do about it until it changes: it is heard of, ready, and has no taints.
+    async fn judge(&self, node: &Record, silent: bool, now: Timestamp) -> Result<bool, Status> {
         let object = node.value();
         let status = condition(&object, "Ready").and_then(|c| c.get("status")?.as_str()).unwrap_or("Unknown");
         let known = if silent && status != "Unknown" {
@@ -124,7 +137,9 @@ impl Monitor {
         if silent {
             self.call_unready(&node.meta.name, now).await?;
         }
-        self.evict(&node.meta.name, now).await
+        self.evict(&node.meta.name, now).await?;
+        let taints = object.pointer("/spec/taints").and_then(Value::as_array);
+        Ok(!silent && known == "True" && taints.is_none_or(Vec::is_empty))
     }
 
     /// Nobody knows whether pods of a silent node still serve, so nobody is to be sent to them. Their node's agent says

@@ -191,8 +191,8 @@ fn start_loops(loops: &mut JoinSet<()>, objects: &Objects, recorder: &Recorder, 
     loops.spawn(namespaces::run(objects.clone()));
     loops.spawn(events::run(objects.clone(), EVENTS));
     loops.spawn(definitions::run(objects.clone()));
-    // Looked at often enough to add little to the grace.
-    let every = (node_grace / 16).max(Duration::from_millis(250));
+    // Looked at often enough to add little to the grace: a look reads memory only.
+    let every = (node_grace / 16).clamp(Duration::from_millis(250), Duration::from_secs(1));
     let patience = nodes::Options { grace: node_grace, every, ..nodes::Options::default() };
     loops.spawn(nodes::run(objects.clone(), recorder.clone(), patience));
 }

@@ -2,9 +2,11 @@
 
 mod embedded;
 pub mod error;
+mod lock;
 mod memory;
 pub mod traits;
 
 pub use embedded::{Options, Sled};
 pub use error::Error;
+pub use lock::lock;
 pub use traits::{Event, Expect, Op, Page, Range, Store, Watch, Write};

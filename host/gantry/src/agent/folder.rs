@@ -19,7 +19,7 @@ impl Folder {
         let failed = || format!("can't lock {}", path.display());
         let file = path.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(file).with_context(failed)?;
-        match lock.try_lock() {
+        match gantry_store::lock(&lock) {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
                 bail!("another agent uses {}: stop that one, or choose another folder with --data-dir", path.display())

@@ -206,8 +206,10 @@ fn remember(desired: &Desired, status: &ContainerStatus, now: Timestamp) -> Opti
         [&status.state, &status.last_state].into_iter().find_map(|state| ended(state.as_ref()?, now))?;
     instance.life = Life::Ended(end);
     instance.started = started;
-    // The wait of a container that had restarted: what the back-off would have reached by then.
-    instance.delay = (0..attempt.min(10)).fold(0, |delay, _| super::backoff::next(delay));
+    // The wait of a container that had restarted: what the back-off would have reached by then. One that ran until it was
+    // lost has not failed: a node that was switched off and on brings it back at once.
+    let ran = status.state.as_ref().is_some_and(|state| state.running.is_some());
+    instance.delay = if ran { 0 } else { (0..attempt.min(10)).fold(0, |delay, _| super::backoff::next(delay)) };
     Some(instance)
 }
 

@@ -95,7 +95,10 @@ impl Engine {
         // Dropping the process ends it.
         match tokio::time::timeout(patience, running).await {
             Ok(result) => result,
-            Err(_) => Err(RuntimeError::Failed(format!("command {command:?} timed out after {patience:?}"))),
+            Err(_) => {
+                let (command, seconds) = (command.join(" "), patience.as_secs_f32());
+                Err(RuntimeError::Failed(format!("command \"{command}\" timed out after {seconds} s")))
+            }
         }
     }
 

@@ -155,7 +155,14 @@ impl Engine {
             Err(status) if status.code() == Code::AlreadyExists => match self.state(id).await? {
                 State::Running { pid } => return Ok(pid),
                 State::Created => self.attach(&entry)?,
-                state => return Err(RuntimeError::Failed(format!("container {id} can't be started: it is {state:?}"))),
+                State::Exited(exit) => {
+                    let message = format!("container {id} can't be started: it ended with code {}", exit.code);
+                    return Err(RuntimeError::Failed(message));
+                }
+                State::Unknown => {
+                    let message = format!("container {id} can't be started: containerd can't say how it is");
+                    return Err(RuntimeError::Failed(message));
+                }
             },
             Err(status) => {
                 entry.set_output(None);

@@ -140,14 +140,14 @@ pub(super) fn sync(path: &Path) -> io::Result<()> {
 
 fn lock(path: &Path) -> Result<File, String> {
     let file = path.join("lock");
-    let mut lock = File::options()
+    let mut held = File::options()
         .create(true)
         .truncate(false)
         .read(true)
         .write(true)
         .open(&file)
         .map_err(|e| format!("can't open its lock file: {e}"))?;
-    match lock.try_lock() {
+    match crate::lock(&held) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let holder = fs::read_to_string(&file).unwrap_or_default();
@@ -159,8 +159,8 @@ fn lock(path: &Path) -> Result<File, String> {
         Err(TryLockError::Error(e)) => return Err(format!("can't lock it: {e}")),
     }
     // The number only helps the one who is refused.
-    let _ = lock.set_len(0).and_then(|()| lock.write_all(std::process::id().to_string().as_bytes()));
-    Ok(lock)
+    let _ = held.set_len(0).and_then(|()| held.write_all(std::process::id().to_string().as_bytes()));
+    Ok(held)
 }
 
 fn parse(meta: &[u8]) -> Result<Meta, String> {

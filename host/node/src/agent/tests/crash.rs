@@ -175,6 +175,25 @@ async fn init_containers_run_again_after_a_reboot_and_not_after_a_restart_of_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_ran_until_the_node_was_switched_off_waits_for_nothing() {
+    let mut world = World::new();
+    world.create(json!({}));
+    for run in 0..3 {
+        let which = format!("c/{run}");
+        world.until(&which, |w| w.runtime.running() == [which.as_str()]).await;
+        world.until("it is told", |w| w.status("/containerStatuses/0/restartCount") == run).await;
+        world.kill().await;
+        world.runtime.lose_all();
+        world.boot = format!("boot {run}");
+        let at = tokio::time::Instant::now();
+        world.start();
+        let next = format!("c/{}", run + 1);
+        world.until(&next, |w| w.runtime.running() == [next.as_str()]).await;
+        assert!(at.elapsed() < Duration::from_secs(5), "{:?}", at.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_that_others_called_unready_is_ready_again() {
     let world = World::new();
     world.create(json!({}));

@@ -210,8 +210,8 @@ impl Client {
     }
 }
 
-/// A watch's place on the shared connection, if it has one there.
-pub(super) struct Lane(#[allow(dead_code)] Option<OwnedSemaphorePermit>);
+/// A watch's place on the shared connection, if it has one there. It is held, not looked at.
+pub(super) struct Lane(#[expect(dead_code, reason = "dropping it gives the place back")] Option<OwnedSemaphorePermit>);
 
 fn builder(headers: &HeaderMap) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
