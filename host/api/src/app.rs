@@ -114,7 +114,7 @@ impl App {
         }
         let (head, body) = request.into_parts();
         if let Some(dialect) = self.dialects.find(&head) {
-            let response = dialect.answer(head, body, self.limits).await;
+            let response = dialect.answer(head, body, self.limits, None).await;
             // Who was served has said who it is; to whom, is the dialect's business.
             proven.fetch_or(response.status().is_success(), Ordering::Relaxed);
             return Ok(response);

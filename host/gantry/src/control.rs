@@ -1,11 +1,12 @@
 //! The control plane's parts, put together.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use gantry_api::dialect::Locals;
 use gantry_api::server::{Metrics, Readiness};
 use gantry_api::{Authenticator, Limits, Options, Pki, Server, Tokens};
 use gantry_control::ranges::Ranges;
@@ -23,9 +24,10 @@ use gantry_store::{Sled, Store};
 use ipnet::IpNet;
 use tokio::task::JoinSet;
 
-use crate::dialects::Dialects;
+use crate::dialects::{self, Dialects};
 use crate::loading::Plugins;
-use crate::node::Upstream;
+use crate::local::Desk;
+use crate::node::{Asked, Upstream};
 use crate::running::Running;
 use crate::{files, identity};
 
@@ -61,6 +63,8 @@ pub struct Control {
     running: Option<Running>,
     /// From when the API is served.
     dialects: Option<Dialects>,
+    /// Dialects that pods ask on their nodes.
+    locals: Locals,
     engine: Engine,
 }
 
@@ -89,8 +93,9 @@ impl Control {
         let running = Some(Running::start(&bundle, plugins, &objects, &recorder, &ranges));
         start_loops(&mut loops, &objects, &recorder, settings.node_grace);
         let opened = identity::Opened::default();
+        let (dialects, locals) = (None, Locals::default());
         let control =
-            Self { objects, store, recorder, settings, loops, ranges, opened, running, dialects: None, engine };
+            Self { objects, store, recorder, settings, loops, ranges, opened, running, dialects, locals, engine };
         control.opened.set(seen);
         Ok(control)
     }
@@ -143,7 +148,18 @@ impl Control {
     pub fn upstream(&self, cluster_ranges: Vec<String>, proxy: Keeper, notices: Notices) -> Upstream {
         let (plugins, outlets) = (self.loaded().to_vec(), self.outlets());
         let absent = self.running.as_ref().map(|running| running.absent().to_vec()).unwrap_or_default();
-        Upstream { cluster: self.cluster(), plugins, absent, outlets, cluster_ranges, notices, proxy }
+        let asked = Asked { addresses: self.local(), answers: Arc::new(self.desk()) };
+        Upstream { cluster: self.cluster(), plugins, absent, outlets, cluster_ranges, asked, notices, proxy }
+    }
+
+    /// Where what pods ask arrives.
+    pub fn desk(&self) -> Desk {
+        Desk::new(self.objects.clone(), self.locals.clone())
+    }
+
+    /// Where pods ask it on their nodes.
+    pub fn local(&self) -> Vec<SocketAddrV4> {
+        dialects::local(self.loaded())
     }
 
     /// The plugins that run.
@@ -245,7 +261,7 @@ pub async fn serve(
     authenticators.extend(tokens.map(|tokens| Arc::new(tokens) as Arc<dyn Authenticator>));
     let (tls, pki) = (pki.tls()?, Arc::new(pki));
     identity::start(&mut control.loops, &control.objects, pki.clone(), serving.node_certificates);
-    let dialects = Dialects::new(pki.clone());
+    let dialects = Dialects::new(pki.clone(), control.locals.clone());
     let shared = dialects.shared();
     control.dialects = Some(dialects);
     control.mount().await?;

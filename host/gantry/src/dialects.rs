@@ -1,12 +1,12 @@
 //! The bundle's dialects, on the API's listener or on one of their own.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use bytes::Bytes;
-use gantry_api::dialect::{Dialect, Failure, Listener, Mounts, RESERVED, Socket};
+use gantry_api::dialect::{Dialect, Failure, Listener, Locals, Mounts, RESERVED, Socket};
 use gantry_api::{Limits, Pki};
 use gantry_plugin::bundle::Listen;
 use gantry_plugin::{Api, Finding, Loaded, Route};
@@ -18,18 +18,24 @@ pub struct Mount {
     plugin: String,
     listen: Option<Listen>,
     routes: Vec<Route>,
+    /// Where pods ask it.
+    local: Vec<SocketAddrV4>,
 }
 
 impl Mount {
     /// Of a plugin that is a dialect.
     pub fn of(plugin: &Loaded) -> Option<Self> {
         plugin.api()?;
-        let (plugin, listen) = (plugin, plugin.entry().listen);
-        Some(Self { plugin: plugin.name().to_owned(), listen, routes: plugin.grants().routes() })
+        let (listen, grants) = (plugin.entry().listen, plugin.grants());
+        Some(Self { plugin: plugin.name().to_owned(), listen, routes: grants.routes(), local: grants.local() })
     }
 
     /// Why it can't be beside those that come before it.
     pub fn clash(&self, others: &[Self]) -> Option<String> {
+        let theirs = |address: &SocketAddrV4| others.iter().find(|other| other.local.contains(address));
+        if let Some((address, other)) = self.local.iter().find_map(|address| Some((address, theirs(address)?))) {
+            return Some(format!("wants what pods ask at {address}, which is asked of {}", other.plugin));
+        }
         if self.listen.is_none()
             && let Some(route) = self.routes.iter().find(|route| reserved(route))
         {
@@ -69,17 +75,23 @@ pub fn check(loaded: &[Arc<Loaded>]) -> Result<()> {
     Ok(())
 }
 
+/// Where pods ask the dialects of a bundle.
+pub fn local(loaded: &[Arc<Loaded>]) -> Vec<SocketAddrV4> {
+    loaded.iter().filter_map(|plugin| Mount::of(plugin)).flat_map(|mount| mount.local).collect()
+}
+
 /// What is mounted now.
 pub struct Dialects {
     pki: Arc<Pki>,
     shared: Mounts,
+    locals: Locals,
     own: Vec<(Listen, Mounts, Listener)>,
 }
 
 impl Dialects {
-    /// Nothing yet.
-    pub fn new(pki: Arc<Pki>) -> Self {
-        Self { pki, shared: Mounts::default(), own: Vec::new() }
+    /// Nothing yet. `locals` gets those that pods ask.
+    pub fn new(pki: Arc<Pki>, locals: Locals) -> Self {
+        Self { pki, shared: Mounts::default(), locals, own: Vec::new() }
     }
 
     /// For the API's listener.
@@ -93,6 +105,7 @@ impl Dialects {
         let all: Vec<(Option<Listen>, Arc<dyn Dialect>)> = loaded.iter().filter_map(Spoken::of).collect();
         let at = |place: Option<Listen>| all.iter().filter(move |(listen, _)| *listen == place).map(|(_, d)| d.clone());
         self.shared.set(at(None));
+        self.locals.set(loaded.iter().filter_map(|plugin| Some((plugin.grants().local(), Spoken::of(plugin)?.1))));
         let mut wanted: Vec<Listen> = all.iter().filter_map(|(listen, _)| *listen).collect();
         wanted.dedup();
         let (kept, gone) = std::mem::take(&mut self.own).into_iter().partition(|(listen, ..)| wanted.contains(listen));
@@ -179,7 +192,19 @@ mod tests {
             routes: Vec<Route>,
         }
         let text: Text = toml::from_str(&format!("{listen}\nroutes = [{routes}]")).unwrap();
-        Mount { plugin: plugin.to_owned(), listen: text.listen, routes: text.routes }
+        Mount { plugin: plugin.to_owned(), listen: text.listen, routes: text.routes, local: Vec::new() }
+    }
+
+    #[test]
+    fn no_address_for_pods_is_for_two() {
+        let of = |plugin: &str, local: &[&str]| Mount {
+            local: local.iter().map(|address| address.parse().unwrap()).collect(),
+            ..mount(plugin, "", "")
+        };
+        let first = of("first", &["169.254.170.2:80"]);
+        let clash = of("second", &["169.254.1.1:80", "169.254.170.2:80"]).clash(std::slice::from_ref(&first));
+        assert_eq!(clash.unwrap(), "wants what pods ask at 169.254.170.2:80, which is asked of first");
+        assert!(of("second", &["169.254.170.2:81"]).clash(&[first]).is_none());
     }
 
     const ONE: &str = "{ path = \"/\", header = \"x-amz-target\", prefix = \"One.\" }";

@@ -14,6 +14,7 @@ mod here;
 mod identity;
 mod kinds;
 mod loading;
+mod local;
 mod logging;
 mod node;
 mod offer;

@@ -1,6 +1,7 @@
 //! A node in this process, of a control plane that is here too or elsewhere.
 
 use std::hash::Hasher;
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use gantry_node::balancer::{self, Balancer};
 use gantry_node::cluster::{Cluster, PodFeed, Recorder};
 use gantry_node::containerd::{self, Containerd};
 use gantry_node::dns::{Dns, LINK};
+use gantry_node::local::{self, Answers, Local};
 use gantry_node::logs::Notices;
 use gantry_node::network::{self, Absent, Plugged, PodNetwork};
 use gantry_node::node::{Description, Machine, Reserved};
@@ -133,10 +135,20 @@ pub struct Upstream {
     pub outlets: Vec<Arc<dyn Outlet>>,
     /// Addresses of all pods.
     pub cluster_ranges: Vec<String>,
+    /// What pods ask here.
+    pub asked: Asked,
     /// Who hears of what becomes of logs on this node.
     pub notices: Notices,
     /// What answers HTTP here.
     pub proxy: Keeper,
+}
+
+/// What pods ask on their node, and who answers.
+pub struct Asked {
+    /// Where they ask; nowhere, if it is empty.
+    pub addresses: Vec<SocketAddrV4>,
+    /// Who answers.
+    pub answers: Arc<dyn Answers>,
 }
 
 /// A running node.
@@ -148,6 +160,7 @@ pub struct Node {
     events: JoinHandle<()>,
     balancers: Vec<Balancer>,
     dns: Option<Dns>,
+    local: Option<Local>,
 }
 
 impl Node {
@@ -175,12 +188,14 @@ impl Node {
             let names = runtime.import(archive).await.with_context(|| format!("can't import {}", archive.display()))?;
             tracing::info!(?names, archive = %archive.display(), "imported");
         }
-        let Upstream { cluster, plugins, absent, outlets, notices, proxy, .. } = upstream;
+        let Upstream { cluster, plugins, absent, outlets, asked, notices, proxy, .. } = upstream;
         // Before the agent, which takes containers over and reads on what they write.
         let records = ship(args, &name, &folder, notices, outlets).await?;
-        dns::tidy(&Prefixes::of(data).links, &plugins).await;
+        let earlier = Prefixes::of(data).links;
+        dns::tidy(&earlier, &plugins).await;
+        tidy_local(&earlier, &asked).await;
         tidy(data, &plugins, &absent).await;
-        Prefixes::granted(&plugins).keep(data)?;
+        Prefixes::granted(&plugins, &asked.addresses).keep(data)?;
         let networked = plugins.iter().any(|plugin| plugin.network().is_some());
         let pod_ranges = settle::settle(&*cluster, &description, data, networked).await?;
         let description = Description { pod_ranges, ..description };
@@ -197,7 +212,8 @@ impl Node {
         options.log_limit = (args.log_max_bytes, args.log_max_files);
         options.lease = Duration::from_secs(args.lease.into());
         let agent = Agent::start(options);
-        Ok(Self { name, identity, agent, records, events: tokio::spawn(events), balancers, dns })
+        let local = listen(&name, &agent, asked);
+        Ok(Self { name, identity, agent, records, events: tokio::spawn(events), balancers, dns, local })
     }
 
     /// Its name.
@@ -217,7 +233,7 @@ impl Node {
 
     /// Stops the agent; containers go on, and so does what leads to them.
     pub async fn stop(self) {
-        drop((self.balancers, self.dns));
+        drop((self.balancers, self.dns, self.local));
         self.agent.stop().await;
         self.records.stop().await;
         self.events.abort();
@@ -282,6 +298,24 @@ async fn tidy(data: &Path, plugins: &[Arc<Loaded>], absent: &[String]) {
     if let Err(error) = network::retire(&network_dir(data), &stay, None).await {
         tracing::warn!(%error, "what plugins that are gone have put on this node stays");
     }
+}
+
+/// Links of addresses at which pods asked by an earlier bundle, and nobody answers now, go.
+async fn tidy_local(earlier: &[String], asked: &Asked) {
+    let now: Vec<String> = asked.addresses.iter().map(|address| local::link(*address.ip())).collect();
+    for link in earlier.iter().filter(|link| local::is_link(link) && !now.contains(link)) {
+        if let Err(error) = local::remove_link(link, None).await {
+            tracing::warn!(%error, link, "the link of an address at which nobody answers any more stays");
+        }
+    }
+}
+
+/// Answers what pods ask, if they may.
+fn listen(node: &str, agent: &Handle, asked: Asked) -> Option<Local> {
+    let Asked { addresses, answers } = asked;
+    let pods = Arc::new(agent.clone());
+    let options = local::Options { node: node.to_owned(), addresses, pods, answers, node_netns: None };
+    (!options.addresses.is_empty()).then(|| Local::start(options))
 }
 
 fn network_dir(data: &Path) -> PathBuf {
@@ -365,8 +399,8 @@ pub struct Prefixes {
 }
 
 impl Prefixes {
-    /// Of every plugin that changes the node.
-    fn granted(plugins: &[Arc<Loaded>]) -> Self {
+    /// Of every plugin that changes the node, and of addresses at which pods ask.
+    fn granted(plugins: &[Arc<Loaded>], local: &[SocketAddrV4]) -> Self {
         let changes = |loaded: &&Arc<Loaded>| loaded.grants().plan("network");
         let mut prefixes = Self::default();
         for loaded in plugins.iter().filter(changes) {
@@ -376,6 +410,7 @@ impl Prefixes {
         if dns::is_wanted(plugins) {
             prefixes.links.push(LINK.to_owned());
         }
+        prefixes.links.extend(local.iter().map(|address| local::link(*address.ip())));
         prefixes
     }
 

@@ -6,12 +6,17 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
+use bytes::Bytes;
 use gantry_link::{Backing, BundleOffer, Delivery, Verdict};
+use gantry_model::Caller;
 use gantry_node::records::{Fate, Outlet};
 use gantry_plugin::{Family, Loaded};
+use http::{Request, Response};
 use toml::{Table, Value};
 
+use crate::control::Control;
 use crate::delivery;
+use crate::local::Desk;
 
 /// Families that act on nodes.
 const ON_NODES: [Family; 4] = [Family::Discovery, Family::Network, Family::LoadBalancer, Family::NetworkPolicy];
@@ -22,16 +27,13 @@ pub struct Offer {
     /// Components by digest.
     files: HashMap<String, PathBuf>,
     sinks: Vec<Arc<dyn Outlet>>,
+    desk: Desk,
 }
 
 impl Offer {
-    /// Of a bundle and what of it was loaded, and the addresses of all pods.
-    pub fn new(
-        bundle: &Path,
-        loaded: &[Arc<Loaded>],
-        sinks: Vec<Arc<dyn Outlet>>,
-        cluster_ranges: Vec<String>,
-    ) -> Result<Self> {
+    /// Of a bundle and what runs by it, and the addresses of all pods.
+    pub fn new(bundle: &Path, control: &Control, cluster_ranges: Vec<String>) -> Result<Self> {
+        let (loaded, sinks) = (control.loaded(), control.outlets());
         let failed = || format!("can't read bundle {}", bundle.display());
         let text = std::fs::read_to_string(bundle).with_context(failed)?;
         let table: Table = toml::from_str(&text).with_context(failed)?;
@@ -41,8 +43,15 @@ impl Offer {
         let sink_names = sinks.iter().map(|sink| sink.name().to_owned()).collect();
         let absent = others(&table, &names);
         Ok(Self {
-            offer: BundleOffer { bundle: part(table, &names)?, sinks: sink_names, cluster_ranges, absent },
+            offer: BundleOffer {
+                bundle: part(table, &names)?,
+                sinks: sink_names,
+                cluster_ranges,
+                absent,
+                local: control.local(),
+            },
             sinks,
+            desk: control.desk(),
             files: chosen.iter().map(|loaded| (loaded.digest().to_owned(), loaded.file().to_owned())).collect(),
         })
     }
@@ -95,6 +104,10 @@ impl Backing for Offer {
             Ok(Fate::Rejected(why)) => Ok(Verdict::Rejected(why)),
             Err(away) => Err(away.to_string()),
         }
+    }
+
+    async fn ask(&self, caller: Caller, request: Request<Bytes>) -> Response<Bytes> {
+        self.desk.ask(&caller, request).await
     }
 }
 

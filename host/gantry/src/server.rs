@@ -157,7 +157,7 @@ async fn reload(args: &ServerArgs, control: &mut Control, hub: &Hub) -> Result<(
 
 impl ServerArgs {
     fn offer(&self, control: &Control) -> Result<Offer> {
-        Offer::new(&self.bundle, control.loaded(), control.outlets(), self.cluster_ranges())
+        Offer::new(&self.bundle, control, self.cluster_ranges())
     }
 
     fn settings(&self, data: &Path) -> Settings {

@@ -2,6 +2,7 @@
 //! I/O, no clocks, no async.
 #![deny(missing_docs)]
 
+pub mod caller;
 pub mod core;
 pub mod crd;
 pub(crate) mod defaults;
@@ -21,6 +22,7 @@ pub mod status;
 pub mod table;
 pub mod validate;
 
+pub use caller::Caller;
 pub use key::Key;
 pub use kind::{Kind, Kinds};
 pub use meta::Meta;

@@ -7,6 +7,7 @@ pub mod containerd;
 pub mod dns;
 pub mod hollow;
 pub mod image;
+pub mod local;
 mod locks;
 pub mod logs;
 pub mod network;

@@ -1,11 +1,13 @@
 //! What a plugin may do. Nothing by default; what holds is what the manifest asks for *and* the bundle gives.
 
 use std::fmt;
+use std::net::SocketAddrV4;
 
 use serde::Deserialize;
 
 use crate::family::KindRef;
 use crate::http::{Endpoint, Endpoints};
+use crate::local::Locals;
 use crate::routes::Route;
 
 /// Verbs on the objects of one kind.
@@ -47,6 +49,8 @@ pub struct Grants {
     pub ports: Vec<Ports>,
     /// Requests that a dialect answers.
     pub routes: Vec<Route>,
+    /// Where pods may ask a dialect on their node: `169.254.170.2:80`. In a manifest also `*`: what the bundle names.
+    pub local: Vec<Locals>,
     /// WASI capabilities with an effect: `filesystem:NAME`, `sockets`.
     pub wasi: Vec<String>,
     /// Where it may send requests over HTTP: `https://example.com`, or with a port. In a manifest also `*`: what the
@@ -173,6 +177,17 @@ impl Effective {
         self.asked.routes.iter().filter(given).cloned().collect()
     }
 
+    /// Where pods ask it, on each node.
+    pub fn local(&self) -> Vec<SocketAddrV4> {
+        let asked = |given: &Locals| self.asked.local.iter().any(|a| *a == Locals::Named || a == given);
+        let given = self.given.local.iter().filter(|given| asked(given));
+        let named = given.filter_map(|given| match given {
+            Locals::One(address) => Some(*address),
+            Locals::Named => None,
+        });
+        named.collect()
+    }
+
     /// WASI capabilities.
     pub fn wasi(&self) -> Vec<String> {
         both(&self.asked.wasi, &self.given.wasi).cloned().collect()
@@ -210,6 +225,7 @@ impl Effective {
         let given = |port: &Ports| self.given.ports.iter().any(|given| given.covers(*port));
         let ports = self.asked.ports.iter().filter(|port| !given(port));
         out.extend(ports.map(|port| format!("asks for port {port}, which the bundle does not give")));
+        out.extend(self.unheard());
         out
     }
 
@@ -224,6 +240,20 @@ impl Effective {
         let given = |route: &Route| self.given.routes.iter().any(|given| given.covers(route));
         let missing = self.asked.routes.iter().filter(move |route| !given(route));
         missing.map(|route| format!("asks for requests with {route}, which the bundle does not give"))
+    }
+
+    /// What pods can't ask it; it answers all others.
+    fn unheard(&self) -> impl Iterator<Item = String> + '_ {
+        let given = self.local();
+        self.asked.local.iter().filter_map(move |asked| match asked {
+            Locals::Named if given.is_empty() => {
+                Some("asks for link-local addresses, of which the bundle names none (grants.local)".to_owned())
+            }
+            Locals::One(address) if !given.contains(address) => {
+                Some(format!("asks for pods' requests at {address}, which the bundle does not give"))
+            }
+            _ => None,
+        })
     }
 
     fn unreachable(&self) -> impl Iterator<Item = String> + '_ {
@@ -315,6 +345,25 @@ mod tests {
             let held = Effective::new(grants(asked), grants(given));
             let texts: Vec<String> = held.http().iter().map(ToString::to_string).collect();
             assert_eq!((texts.join(" ").as_str(), held.lacking().len()), (want, lacking), "{asked} {given}");
+        }
+    }
+
+    #[test]
+    fn addresses_for_pods_are_named_by_the_bundle() {
+        let grants = |text: &str| toml::from_str::<Grants>(&format!("local = {text}")).unwrap();
+        let (any, one, other) = (r#"["*"]"#, r#"["169.254.170.2:80"]"#, r#"["169.254.170.2:81"]"#);
+        for (asked, given, want, withheld) in [
+            (any, one, "169.254.170.2:80", 0),
+            (any, any, "", 1),
+            (any, "[]", "", 1),
+            (one, one, "169.254.170.2:80", 0),
+            (one, other, "", 1),
+            ("[]", one, "", 0),
+        ] {
+            let held = Effective::new(grants(asked), grants(given));
+            let texts: Vec<String> = held.local().iter().map(ToString::to_string).collect();
+            assert_eq!((texts.join(" ").as_str(), held.withheld().len()), (want, withheld), "{asked} {given}");
+            assert!(held.lacking().is_empty(), "a dialect can do without: {asked} {given}");
         }
     }
 

@@ -12,6 +12,7 @@ mod host;
 mod http;
 mod instance;
 mod loaded;
+mod local;
 pub mod manifest;
 pub mod routes;
 
@@ -25,5 +26,6 @@ pub use grants::{Effective, Grants};
 pub use http::{Endpoint, Endpoints, Http, Sign};
 pub use instance::{FaultPolicy, Report as Health, State};
 pub use loaded::Loaded;
+pub use local::Locals;
 pub use manifest::{CONTRACT, Family, Manifest};
 pub use routes::Route;

@@ -120,7 +120,7 @@ impl Serving {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
         match self.mounts.find(&head) {
-            Some(dialect) => dialect.answer(head, body, self.limits).await,
+            Some(dialect) => dialect.answer(head, body, self.limits, None).await,
             None => reply::text(StatusCode::NOT_FOUND, "no API of this address has such a request\n"),
         }
     }

@@ -2,6 +2,7 @@
 //! connections, limits of bodies, places for requests, metrics, and words for a dialect that fails.
 
 mod listener;
+mod local;
 mod mounts;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use http::request::Parts;
 use http::{Request, Response};
 
 pub use listener::{Listener, Socket};
+pub use local::{CALLER, Locals};
 pub use mounts::Mounts;
 
 /// Paths that are the resource API's and stay so, with everything below them.
@@ -25,7 +27,8 @@ pub trait Dialect: Send + Sync + 'static {
     /// Whether a request is its own. No two dialects of one listener may say so of the same request.
     fn matches(&self, head: &Parts) -> bool;
 
-    /// Answers a request. Whoever sent it is not known: to find that out is the dialect's part.
+    /// Answers a request. Whoever sent it is not known, and to find that out the dialect's part; unless it has the header
+    /// [`CALLER`], which only requests of pods have.
     async fn answer(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Failure>;
 }
 

@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode};
 use tokio::sync::Semaphore;
 
-use super::{Dialect, Failure};
+use super::{CALLER, Dialect, Failure};
 use crate::server::Limits;
 use crate::wire::body;
 use crate::wire::reply::{self, Response};
@@ -34,8 +34,7 @@ pub(crate) struct Mounted {
 impl Mounts {
     /// From now on these, and no others. Requests that are under way end with those that they began with.
     pub fn set(&self, dialects: impl IntoIterator<Item = Arc<dyn Dialect>>) {
-        let mounted = |dialect| Arc::new(Mounted { dialect, places: Semaphore::new(PLACES) });
-        let table = dialects.into_iter().map(mounted).collect();
+        let table = dialects.into_iter().map(|dialect| Arc::new(Mounted::new(dialect))).collect();
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
     }
 
@@ -47,12 +46,28 @@ impl Mounts {
 }
 
 impl Mounted {
-    /// Answers a request, whatever happens on the way.
-    pub(crate) async fn answer<B>(&self, head: Parts, body: B, limits: Limits) -> Response
+    /// With all places free.
+    pub(super) fn new(dialect: Arc<dyn Dialect>) -> Self {
+        Self { dialect, places: Semaphore::new(PLACES) }
+    }
+
+    /// Answers a request, whatever happens on the way. `caller` is the pod that its node says it is of; what a request says of
+    /// that itself is taken out.
+    pub(crate) async fn answer<B>(
+        &self,
+        mut head: Parts,
+        body: B,
+        limits: Limits,
+        caller: Option<HeaderValue>,
+    ) -> Response
     where
         B: http_body::Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        head.headers.remove(CALLER);
+        if let Some(caller) = caller {
+            head.headers.insert(CALLER, caller);
+        }
         let mut open = Open::new(self.dialect.name());
         let response = match self.places.try_acquire() {
             Ok(_place) => self.ask(head, body, limits).await,

@@ -20,10 +20,10 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::access::{Access, Current, Join, Kubeconfig};
 use crate::cli::Log;
 use crate::delivery::Through;
-use crate::node::{Node, NodeArgs, Upstream};
+use crate::node::{Asked, Node, NodeArgs, Upstream};
 use crate::stop::Stop;
 use crate::streams::NodeStreams;
-use crate::{files, logging, proxy};
+use crate::{files, local, logging, proxy};
 use folder::Folder;
 use plugins::{Plugins, Set};
 
@@ -114,7 +114,9 @@ impl Service {
     async fn run(&self, mut set: Set, stop: &mut Stop) -> Result<ExitCode> {
         loop {
             let outlets = set.offer.sinks.iter().map(|sink| Through::outlet(&self.client, sink)).collect();
+            let (addresses, answers) = (set.offer.local.clone(), local::Through::answers(&self.client));
             let upstream = Upstream {
+                asked: Asked { addresses, answers },
                 cluster: self.cluster.clone(),
                 plugins: set.loaded.clone(),
                 outlets,

@@ -1,6 +1,7 @@
 //! The plugins of a node: those that the server's bundle has for it, kept on disk so that the node starts while its server
 //! is away.
 
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,8 @@ struct Kept {
     cluster_ranges: Vec<String>,
     #[serde(default)]
     absent: Vec<String>,
+    #[serde(default)]
+    local: Vec<SocketAddrV4>,
 }
 
 pub struct Plugins {
@@ -111,8 +114,8 @@ impl Plugins {
     }
 
     fn keep(&self, offer: &BundleOffer) -> Result<()> {
-        let BundleOffer { bundle, sinks, cluster_ranges, absent } = offer.clone();
-        let kept = Kept { bundle, sinks, cluster_ranges, absent };
+        let BundleOffer { bundle, sinks, cluster_ranges, absent, local } = offer.clone();
+        let kept = Kept { bundle, sinks, cluster_ranges, absent, local };
         write_private(&self.folder.join("offer.json"), serde_json::to_vec(&kept)?)
     }
 
@@ -137,8 +140,8 @@ impl Plugins {
     /// The offer of last time.
     fn kept(&self) -> Option<BundleOffer> {
         let text = std::fs::read(self.folder.join("offer.json")).ok()?;
-        let Kept { bundle, sinks, cluster_ranges, absent } = serde_json::from_slice(&text).ok()?;
-        Some(BundleOffer { bundle, sinks, cluster_ranges, absent })
+        let Kept { bundle, sinks, cluster_ranges, absent, local } = serde_json::from_slice(&text).ok()?;
+        Some(BundleOffer { bundle, sinks, cluster_ranges, absent, local })
     }
 
     async fn load(&self, offer: BundleOffer) -> Result<Set> {

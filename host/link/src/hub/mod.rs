@@ -5,6 +5,7 @@ mod nodes;
 mod service;
 mod session;
 
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,8 +13,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use gantry_api::{ExecRequest, ExecSession, LogRequest, Paths, Streams};
-use gantry_model::Status;
 use gantry_model::status::Reason;
+use gantry_model::{Caller, Status};
+use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -35,6 +37,10 @@ pub trait Backing: Send + Sync + 'static {
 
     /// Hands records to a sink and waits for their fate. An error says why nobody knows it: the node tries again.
     async fn deliver(&self, delivery: Delivery) -> Result<Verdict, String>;
+
+    /// Answers what a pod of the caller's node asks. That it is the node's agent who passes it on was found out before;
+    /// whether the pod is one of that node is for the backing to find out.
+    async fn ask(&self, caller: Caller, request: Request<Bytes>) -> Response<Bytes>;
 }
 
 /// What the bundle has for nodes.
@@ -49,6 +55,8 @@ pub struct BundleOffer {
     /// Plugins of the server's bundle that are not in this one: those that act on no node, and those that could not be
     /// loaded. What they have put on nodes stays.
     pub absent: Vec<String>,
+    /// Where pods ask something on their node: link-local addresses with ports.
+    pub local: Vec<SocketAddrV4>,
 }
 
 /// What became of records.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use gantry_api::{NODES, User};
+use gantry_model::Caller;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -13,10 +14,11 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::node::{Call, Node};
 use super::{BundleOffer, Hub, Verdict};
-use crate::convert::status_from_wire;
+use crate::convert::{reply, request, status_from_wire};
 use crate::wire::link_server::Link;
 use crate::wire::{
-    BundleAnswer, BundleRequest, Chunk, ComponentRequest, Delivery, Fate, FromNode, Hello, Order, ToNode, from_node,
+    BundleAnswer, BundleRequest, Chunk, ComponentRequest, Delivery, Fate, FromNode, Hello, Order, Question, Reply,
+    ToNode, from_node,
 };
 
 /// For the first message of a call.
@@ -93,8 +95,9 @@ impl Link for Service {
 
     async fn bundle(&self, request: Request<BundleRequest>) -> Answer<BundleAnswer> {
         check_any(&*user(&request)?)?;
-        let BundleOffer { bundle, sinks, cluster_ranges, absent } = self.hub.backing().bundle();
-        Ok(Response::new(BundleAnswer { bundle, sinks, cluster_ranges, absent }))
+        let BundleOffer { bundle, sinks, cluster_ranges, absent, local } = self.hub.backing().bundle();
+        let local = local.iter().map(ToString::to_string).collect();
+        Ok(Response::new(BundleAnswer { bundle, sinks, cluster_ranges, absent, local }))
     }
 
     async fn component(&self, request: Request<ComponentRequest>) -> Answer<Self::ComponentStream> {
@@ -126,6 +129,19 @@ impl Link for Service {
             Ok(Verdict::Rejected(why)) if why.is_empty() => Ok(Response::new(Fate { rejected: "rejected".to_owned() })),
             Ok(Verdict::Rejected(why)) => Ok(Response::new(Fate { rejected: why })),
             Err(why) => Err(Status::unavailable(why)),
+        }
+    }
+
+    async fn ask(&self, question: Request<Question>) -> Answer<Reply> {
+        let user = user(&question)?;
+        let question = question.into_inner();
+        let caller = Caller::of_text(&question.caller).map_err(Status::invalid_argument)?;
+        check(&user, &caller.node)?;
+        let request = request(question).map_err(Status::invalid_argument)?;
+        let backing = self.hub.backing();
+        tokio::select! {
+            answer = backing.ask(caller, request) => Ok(Response::new(reply(answer))),
+            () = self.hub.stop.cancelled() => Err(Status::unavailable("the server is stopping")),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! What a node asks its server for.
 
 use bytes::Bytes;
+use gantry_model::Caller;
+use http::{Request, Response};
 use rustls::ClientConfig;
 use tonic::Code;
 
 use crate::channel::{Channel, channel};
+use crate::convert::{question, response};
 use crate::hub::{BundleOffer, Verdict};
 use crate::wire::link_client::LinkClient;
 use crate::wire::{BundleAnswer, BundleRequest, ComponentRequest, Delivery};
@@ -66,8 +69,10 @@ impl Client {
     /// What the server's bundle has for nodes.
     pub async fn bundle(&self) -> Result<BundleOffer, ClientError> {
         let answer = self.calls.clone().bundle(BundleRequest {}).await?.into_inner();
-        let BundleAnswer { bundle, sinks, cluster_ranges, absent } = answer;
-        Ok(BundleOffer { bundle, sinks, cluster_ranges, absent })
+        let BundleAnswer { bundle, sinks, cluster_ranges, absent, local } = answer;
+        // What this agent does not take for an address, it does not listen at.
+        let local = local.iter().filter_map(|address| address.parse().ok()).collect();
+        Ok(BundleOffer { bundle, sinks, cluster_ranges, absent, local })
     }
 
     /// The bytes of a component. They are to be checked against the digest.
@@ -89,5 +94,11 @@ impl Client {
     pub async fn deliver(&self, delivery: Delivery) -> Result<Verdict, ClientError> {
         let fate = self.calls.clone().deliver(delivery).await?.into_inner();
         Ok(if fate.rejected.is_empty() { Verdict::Accepted } else { Verdict::Rejected(fate.rejected) })
+    }
+
+    /// Passes on what a pod of this node asks, and waits for the answer.
+    pub async fn ask(&self, caller: &Caller, request: Request<Bytes>) -> Result<Response<Bytes>, ClientError> {
+        let reply = self.calls.clone().ask(question(caller, request)).await?.into_inner();
+        response(reply).map_err(ClientError::Away)
     }
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gantry_link::{ClientError, Delivery, Label, Origin, Record, Uplink, Verdict};
+use gantry_model::Caller;
+use http::Request;
 
 use crate::world::{DIGEST, Things, World};
 
@@ -31,6 +34,35 @@ async fn records_reach_the_sink_whole_and_its_answer_comes_back() {
     assert_eq!(*world.deliveries.lock().unwrap(), [delivery("all")]);
     assert_eq!(client.deliver(delivery("no")).await.unwrap(), Verdict::Rejected("it is full".into()));
     assert_eq!(client.deliver(delivery("slow")).await, Err(ClientError::Away("slow is busy".into())));
+}
+
+#[tokio::test]
+async fn what_pods_ask_is_passed_on_by_their_own_node() {
+    let world = World::start().await;
+    let caller = |node: &str| Caller {
+        address: "169.254.170.2:80".parse().unwrap(),
+        namespace: "team".into(),
+        name: "web".into(),
+        uid: "u".into(),
+        node: node.into(),
+        usage: None,
+    };
+    let asked = || Request::get("/v4/x").body(Bytes::new()).unwrap();
+    let client = world.client("system:node:n1", "system:nodes");
+    assert_eq!(client.bundle().await.unwrap().local, ["169.254.170.2:80".parse().unwrap()]);
+    let answer = client.ask(&caller("n1"), asked()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.body()), (404, &Bytes::from("web asks for /v4/x")));
+    assert_eq!(answer.headers()["x-said"], "no");
+    // For a pod of another node, as somebody who is no node, and with a name that is a node's and without its group.
+    for (user, group, node) in [
+        ("system:node:n1", "system:nodes", "n2"),
+        ("system:node:n1", "others", "n1"),
+        ("eve", "gantry:viewers", "n1"),
+        ("eve", "system:nodes", "n1"),
+    ] {
+        let refused = world.client(user, group).ask(&caller(node), asked()).await;
+        assert!(matches!(refused, Err(ClientError::Refused(_))), "{user} {group} {node}: {refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -11,9 +11,10 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use gantry_api::{ExecRequest, ExecSession, Handle, Limits, LogRequest, Options, Output, Pki, Server, Streams};
 use gantry_link::{Backing, BundleOffer, Client, Delivery, Hub, Uplink, Verdict};
-use gantry_model::{Kinds, Status};
+use gantry_model::{Caller, Kinds, Status};
 use gantry_objects::Objects;
 use gantry_store::Sled;
+use http::{Request, Response};
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -43,6 +44,7 @@ impl Backing for Shelf {
             sinks: vec!["all".into()],
             cluster_ranges: vec!["10.64.0.0/16".into()],
             absent: vec!["lame".into()],
+            local: vec!["169.254.170.2:80".parse().unwrap()],
         }
     }
 
@@ -59,6 +61,11 @@ impl Backing for Shelf {
             "no" => Ok(Verdict::Rejected("it is full".into())),
             other => Err(format!("{other} is busy")),
         }
+    }
+
+    async fn ask(&self, caller: Caller, request: Request<Bytes>) -> Response<Bytes> {
+        let said = format!("{} asks for {}", caller.name, request.uri());
+        Response::builder().status(404).header("x-said", "no").body(said.into()).unwrap()
     }
 }
 

@@ -30,6 +30,7 @@ mod status;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod volumes;
 mod worker;
 

@@ -1,6 +1,7 @@
 //! What can be asked about the pods of this node: which log is whose, which container to run a command in.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,6 +31,8 @@ pub struct ShownContainer {
     pub previous: Option<PathBuf>,
     /// Why it does not run.
     pub waiting: String,
+    /// Bytes that it may use.
+    pub memory_limit: Option<u64>,
 }
 
 /// A log to read.
@@ -45,6 +48,8 @@ pub struct LogTarget {
 #[derive(Default)]
 pub struct Registry {
     pods: Mutex<HashMap<(String, String), Arc<Shown>>>,
+    /// Who has which address.
+    addresses: Mutex<HashMap<IpAddr, PodRef>>,
 }
 
 impl Registry {
@@ -66,6 +71,34 @@ impl Registry {
         if pods.get(&key).is_some_and(|shown| shown.uid == pod.uid) {
             pods.remove(&key);
         }
+    }
+
+    /// Notes the addresses of a pod. They are nobody else's: whoever had one before has given it up.
+    pub fn claim(&self, pod: &PodRef, addresses: &[IpAddr]) {
+        let mut all = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, of| of.uid != pod.uid);
+        all.extend(addresses.iter().map(|address| (*address, pod.clone())));
+    }
+
+    /// Forgets the addresses of a pod: to be called before somebody else can get them.
+    pub fn release(&self, uid: &str) {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, of| of.uid != uid);
+    }
+
+    /// The pod that has this address.
+    pub fn at(&self, address: IpAddr) -> Option<PodRef> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).get(&address).cloned()
+    }
+
+    /// The containers of a pod that run, by name: which instance, and how many bytes it may use.
+    pub fn running_of(&self, pod: &PodRef) -> Vec<(String, String, Option<u64>)> {
+        let Some(shown) = self.find(&pod.namespace, &pod.name).filter(|shown| shown.uid == pod.uid) else {
+            return Vec::new();
+        };
+        let of = |(name, c): (&String, &ShownContainer)| Some((name.clone(), c.running.clone()?, c.memory_limit));
+        let mut running: Vec<_> = shown.containers.iter().filter_map(of).collect();
+        running.sort();
+        running
     }
 
     fn find(&self, namespace: &str, pod: &str) -> Option<Arc<Shown>> {
@@ -123,5 +156,39 @@ fn wait_reason(reason: &str) -> &str {
         "ErrImagePull" | "ImagePullBackOff" => "trying and failing to pull image",
         "InvalidImageName" => "image name is invalid",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_one_pods() {
+        let registry = Registry::default();
+        let pod = |uid: &str| PodRef { namespace: "team".into(), name: uid.into(), uid: uid.into() };
+        let at = |address: &str| registry.at(address.parse().unwrap()).map(|pod| pod.uid);
+        let (one, two) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        registry.claim(&pod("a"), &[one]);
+        registry.claim(&pod("b"), &[two]);
+        assert_eq!((at("10.0.0.1"), at("10.0.0.2"), at("10.0.0.3")), (Some("a".into()), Some("b".into()), None));
+        // Prepared anew, with another address: the old one is nobody's.
+        registry.claim(&pod("a"), &["10.0.0.3".parse().unwrap()]);
+        assert_eq!((at("10.0.0.1"), at("10.0.0.3")), (None, Some("a".into())));
+        registry.release("a");
+        registry.claim(&pod("c"), &["10.0.0.3".parse().unwrap()]);
+        registry.release("a");
+        assert_eq!(at("10.0.0.3"), Some("c".into()));
+    }
+
+    #[test]
+    fn what_runs_of_a_pod_is_not_that_of_a_later_one() {
+        let registry = Registry::default();
+        let pod = |uid: &str| PodRef { namespace: "team".into(), name: "web".into(), uid: uid.into() };
+        let runs = ShownContainer { running: Some("i".into()), memory_limit: Some(7), ..ShownContainer::default() };
+        let containers = [("a".to_owned(), runs), ("b".to_owned(), ShownContainer::default())].into();
+        registry.show(&pod("u"), Shown { uid: "u".into(), containers });
+        assert_eq!(registry.running_of(&pod("u")), [("a".to_owned(), "i".to_owned(), Some(7))]);
+        assert!(registry.running_of(&pod("v")).is_empty());
     }
 }

@@ -1,12 +1,13 @@
 //! The agent: follows the pods of its node and keeps a worker for each.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gantry_model::{Record, Status};
+use gantry_model::{Record, Status, caller};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -16,12 +17,13 @@ use super::clock::Clock;
 use super::context::{Context, Dns};
 use super::desired::Desired;
 use super::downward::Facts;
-use super::housekeeping;
 use super::instance::{End, Instance, Life};
 use super::registry::LogTarget;
 use super::volumes::{Kernel, Mounts};
 use super::worker::{Event, Worker};
+use super::{housekeeping, usage};
 use crate::cluster::{Cluster, PodEvent, PodRef, Recorder, Source};
+use crate::local::Pods;
 use crate::network::{HostNetwork, PodNetwork};
 use crate::node::{Description, Heartbeat, LEASE, Ready};
 use crate::policy::{Guards, PodGuard};
@@ -187,6 +189,17 @@ impl Handle {
             }
         }
         all
+    }
+}
+
+#[async_trait]
+impl Pods for Handle {
+    fn at(&self, address: IpAddr) -> Option<PodRef> {
+        self.context.registry.at(address)
+    }
+
+    async fn usage(&self, pod: &PodRef) -> Option<caller::Usage> {
+        usage::of(&self.context, pod).await
     }
 }
 

@@ -3,6 +3,7 @@
 //! nothing stays behind; plans outside of the grants touch nothing. Needs root, `ip` and `nft`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod local;
 mod native;
 mod nodes;
 mod policies;

@@ -20,6 +20,7 @@ pub use size::Size;
 
 use crate::grants::Grants;
 use crate::http::{Endpoints, Http};
+use crate::local::Locals;
 use crate::manifest::{check_scheduler_names, dns_label, one_line};
 
 /// The most memory that a bundle can give an instance.
@@ -111,11 +112,20 @@ pub enum OnFault {
 /// `grants = "asked"`, or a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Given {
-    /// All that the manifest asks for; of HTTP these endpoints, where there are some:
-    /// `grants = { asked = true, http = ["https://example.com"] }`.
-    Asked(Vec<Endpoints>),
+    /// All that the manifest asks for; of HTTP endpoints and of addresses for pods these, where there are some:
+    /// `grants = { asked = true, http = ["https://example.com"], local = ["169.254.170.2:80"] }`.
+    Asked(Named),
     /// Just this.
     These(Grants),
+}
+
+/// What only the bundle can name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Where it may send requests.
+    pub http: Vec<Endpoints>,
+    /// Where pods may ask it.
+    pub local: Vec<Locals>,
 }
 
 impl Default for Given {
@@ -128,11 +138,13 @@ impl<'de> Deserialize<'de> for Given {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let failed = |what: &dyn std::fmt::Display| D::Error::custom(format!("grants: {what}"));
         match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(word) if word == "asked" => Ok(Self::Asked(Vec::new())),
+            toml::Value::String(word) if word == "asked" => Ok(Self::Asked(Named::default())),
             toml::Value::String(word) => Err(failed(&format!("{word:?} is neither \"asked\" nor a table"))),
             toml::Value::Table(table) if table.contains_key("asked") => {
-                let Beside { asked, http } = table.try_into().map_err(|e: toml::de::Error| failed(&e.message()))?;
-                if asked { Ok(Self::Asked(http)) } else { Err(failed(&"asked is true or not there")) }
+                let Beside { asked, http, local } =
+                    table.try_into().map_err(|e: toml::de::Error| failed(&e.message()))?;
+                let named = Named { http, local };
+                if asked { Ok(Self::Asked(named)) } else { Err(failed(&"asked is true or not there")) }
             }
             table => Grants::deserialize(table).map(Self::These).map_err(|e| failed(&e.message())),
         }
@@ -146,6 +158,8 @@ struct Beside {
     asked: bool,
     #[serde(default)]
     http: Vec<Endpoints>,
+    #[serde(default)]
+    local: Vec<Locals>,
 }
 
 fn yes() -> bool {
@@ -211,8 +225,16 @@ impl Entry {
     /// What it is given, when its manifest asks for `asks`.
     pub(crate) fn given(&self, asks: &Grants) -> Grants {
         match &self.grants {
-            Given::Asked(http) if http.is_empty() => asks.clone(),
-            Given::Asked(http) => Grants { http: http.clone(), ..asks.clone() },
+            Given::Asked(Named { http, local }) => {
+                let mut grants = asks.clone();
+                if !http.is_empty() {
+                    grants.http.clone_from(http);
+                }
+                if !local.is_empty() {
+                    grants.local.clone_from(local);
+                }
+                grants
+            }
             Given::These(grants) => grants.clone(),
         }
     }
@@ -254,15 +276,18 @@ fn check_entry(entry: &Entry) -> Result<(), String> {
         return Err(format!("listen: {} is not loopback, so it needs TLS", listen.address));
     }
     entry.scheduler_names.as_deref().map_or(Ok(()), check_scheduler_names)?;
-    let http = match &entry.grants {
-        Given::Asked(http) => http,
+    let (http, local) = match &entry.grants {
+        Given::Asked(named) => (&named.http, &named.local),
         Given::These(grants) => match grants.unknown_verb() {
             Some(verb) => return Err(format!("grants: verb {verb:?} is not known")),
-            None => &grants.http,
+            None => (&grants.http, &grants.local),
         },
     };
     if http.contains(&Endpoints::Named) {
         return Err("grants: http: name the endpoints; * is for manifests".to_owned());
+    }
+    if local.contains(&Locals::Named) {
+        return Err("grants: local: name the addresses; * is for manifests".to_owned());
     }
     entry.http.as_ref().map_or(Ok(()), Http::check)
 }
@@ -279,7 +304,7 @@ mod tests {
         let one = bundle.plugin("one").unwrap();
         assert_eq!(one.memory.map(Size::bytes), Some(64 << 20));
         assert_eq!(one.on_fault, OnFault::Halt);
-        assert_eq!(one.grants, Given::Asked(Vec::new()));
+        assert_eq!(one.grants, Given::Asked(Named::default()));
         assert_eq!(one.config["limit"], 3);
         assert_eq!(one.source(), PathBuf::from("one.wasm"));
         let two = bundle.plugin("two").unwrap();
@@ -304,6 +329,12 @@ mod tests {
                 "grants = { asked = true, http = [\"*\"] }",
                 "plugin one: grants: http: name the endpoints",
             ),
+            (
+                "grants = \"asked\"",
+                "grants = { asked = true, local = [\"*\"] }",
+                "plugin one: grants: local: name the addresses",
+            ),
+            ("events = true", "local = [\"192.0.2.1:80\"]", "grants: 192.0.2.1:80: pods ask at link-local addresses"),
             ("events = true", "http = [\"example.com\"]", "grants: \"example.com\" is no endpoint"),
             ("[plugin.grants]", "[plugin.http]\nconnections = 0\n[plugin.grants]", "http: connections must be 1 to 64"),
             ("[plugin.grants]", "[plugin.http]\nca = \"x\"\n[plugin.grants]", "unknown field `ca`"),

@@ -183,6 +183,7 @@ impl Worker {
 
     fn tear_down(&mut self) {
         self.busy.tearing_down = true;
+        self.context.registry.release(&self.desired.key.uid);
         let (context, pod) = (self.context.clone(), self.desired.key.clone());
         self.jobs.spawn(async move { Done::TornDown(prepare::give_up(&context, &pod).await) });
     }
@@ -244,6 +245,10 @@ impl Worker {
         match result {
             Ok(net) => {
                 self.holds.remove("");
+                // Before any container can ask who it is. Several pods have the node's own addresses.
+                if !self.desired.host_network() {
+                    self.context.registry.claim(&self.desired.key, &net.addresses);
+                }
                 self.net = Some(net);
             }
             Err(_) if self.stopping() => {}

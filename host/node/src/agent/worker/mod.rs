@@ -156,6 +156,7 @@ impl Worker {
         let _ = stop.run_until_cancelled(self.work()).await;
         if self.farewell == Farewell::Done {
             self.context.registry.remove(&self.desired.key);
+            self.context.registry.release(&self.desired.key.uid);
             self.context.interests.remove(&self.desired.key.uid);
             self.context.ledger.release(&self.desired.key.uid);
         }

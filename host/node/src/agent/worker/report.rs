@@ -14,6 +14,7 @@ use super::{Farewell, Worker};
 use crate::agent::desired::Unit;
 use crate::agent::instance::{Instance, Life};
 use crate::agent::planner::Plan;
+use crate::agent::quantity;
 use crate::agent::registry::{LogTarget, Shown, ShownContainer};
 use crate::agent::status::{self, Seen};
 use crate::time::after;
@@ -86,7 +87,9 @@ impl Worker {
             LogTarget { path, ended }
         });
         let waiting = plan.waiting.get(unit.name()).map(|waiting| waiting.reason.clone()).unwrap_or_default();
-        ShownContainer { running, log, previous, waiting }
+        let limits = unit.spec.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+        let memory_limit = quantity::whole(limits, "memory").and_then(|limit| u64::try_from(limit).ok());
+        ShownContainer { running, log, previous, waiting, memory_limit }
     }
 
     fn status(&self, plan: &Plan, now: Timestamp) -> Value {
