@@ -1,11 +1,13 @@
 //! Dialects: somebody else's HTTP API in terms of the cluster's objects.
 
+mod caller;
 #[cfg(target_arch = "wasm32")]
 mod wire;
 
 /// Requests and answers.
 pub use ::http;
 use ::http::{Request, Response};
+pub use caller::{CALLER, Caller, ContainerUsage, Usage};
 
 use crate::contract::api::exports::gantry::plugin::api as wit;
 use crate::export::{Holder, start};
