@@ -38,10 +38,11 @@ pub fn bundle_named(options: &mut Options, name: &str) -> Result<()> {
 pub fn bundle_with(options: &mut Options, name: &str, entries: &str) -> Result<()> {
     let stock = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/bundles").join(name);
     // A rollout need not wait as long for what is well.
-    let (entry, source) = ("name = \"controller-ecs\"\ngrants = \"asked\"\n", options.data.join("source.toml"));
+    let entry = "name = \"controller-ecs\"\ngrants = \"asked\"\n[plugin.config]\n";
+    let source = options.data.join("source.toml");
     let text = fs::read_to_string(&stock).with_context(|| format!("can't read {}", stock.display()))?;
     ensure!(text.contains(entry), "{} has no controller-ecs as this test knows it", stock.display());
-    let text = text.replace(entry, &format!("{entry}[plugin.config]\nhealthy-after-seconds = 3\n"));
+    let text = text.replace(entry, &format!("{entry}healthy-after-seconds = 3\n"));
     let more = if text.contains("\"load-balancer-nftables\"") { "" } else { BALANCER };
     fs::write(&source, format!("{text}{more}{entries}"))?;
     options.bundle = options.data.join("bundle.toml");

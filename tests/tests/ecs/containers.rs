@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::aws::{Aws, apply};
 
 /// A container of the test image.
-fn container(name: &str, words: &str, more: Value) -> Value {
+pub fn container(name: &str, words: &str, more: Value) -> Value {
     let command: Vec<&str> = words.split(' ').collect();
     let mut container = json!({"name": name, "image": IMAGE, "memory": 32, "command": command, "stopTimeout": 1});
     if let (Some(container), Value::Object(more)) = (container.as_object_mut(), more) {
@@ -24,7 +24,7 @@ fn container(name: &str, words: &str, more: Value) -> Value {
 }
 
 /// Runs a definition, which must answer as botocore knows it; gives the task's ARN.
-fn run(aws: &Aws, definition: &Value) -> Result<String> {
+pub fn run(aws: &Aws, definition: &Value) -> Result<String> {
     aws.strictly("RegisterTaskDefinition", definition)?;
     let family = text(definition, "/family");
     aws.strictly("DescribeTaskDefinition", &json!({"taskDefinition": family}))?;
@@ -37,12 +37,12 @@ fn task(aws: &Aws, arn: &str) -> Result<Value> {
 }
 
 /// A command in a container of the task.
-fn inside(arn: &str, container: &str, words: &str) -> String {
+pub fn inside(arn: &str, container: &str, words: &str) -> String {
     let id = arn.rsplit('/').next().unwrap_or_default();
     format!("-n ecs exec {id} -c {container} -- /web {words}")
 }
 
-fn stop(aws: &Aws, arn: &str) -> Result<()> {
+pub fn stop(aws: &Aws, arn: &str) -> Result<()> {
     aws.ok(&format!("stop-task --cluster blue --task {arn}"))?;
     aws.ok(&format!("wait tasks-stopped --cluster blue --tasks {arn}")).map(drop)
 }

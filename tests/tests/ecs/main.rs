@@ -5,6 +5,7 @@
 mod aws;
 mod capacity;
 mod containers;
+mod metadata;
 mod placement;
 mod services;
 
@@ -12,6 +13,7 @@ use anyhow::{Result, ensure};
 use aws::Aws;
 use gantry_tests::case::text;
 use gantry_tests::manifests::IMAGE;
+use gantry_tests::netns::ip;
 use gantry_tests::stack::Options;
 use gantry_tests::{Case, Suite};
 use serde_json::{Value, json};
@@ -57,6 +59,15 @@ fn containers_have_secrets() -> Result<()> {
 #[test]
 fn containers_have_ports_of_the_node() -> Result<()> {
     in_a_cluster("ecs_ports", containers::have_ports)
+}
+
+#[test]
+fn containers_hear_of_their_task() -> Result<()> {
+    in_a_cluster("ecs_metadata", metadata::is_heard)?;
+    // What that needs on the node goes with `gantry clean`.
+    let links = ip("-o link")?;
+    ensure!(!links.contains("gtlaa02"), "{links}");
+    Ok(())
 }
 
 #[test]

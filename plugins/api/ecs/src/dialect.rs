@@ -1,19 +1,19 @@
 //! From a request to an answer.
 
 use ecs_common::ids::uuid;
-use gantry_sdk::dialect::Call;
 use gantry_sdk::dialect::http::header::CONTENT_TYPE;
 use gantry_sdk::dialect::http::{HeaderValue, Request, Response, StatusCode};
+use gantry_sdk::dialect::{Call, Caller};
 use gantry_sdk::{Config, Dialect, Value, json, serde_json};
 
 use crate::fault::{Fault, Result};
 use crate::operations::{self, Context};
 use crate::options::Options;
-use crate::{credentials, facts, signature};
+use crate::{credentials, facts, metadata, signature};
 
 const TARGET: &str = "x-amz-target";
 const PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
-const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+const JSON: &str = "application/x-amz-json-1.1";
 const REQUEST_ID: &str = "x-amzn-requestid";
 
 /// The dialect.
@@ -29,18 +29,30 @@ impl Dialect for Ecs {
     }
 
     fn handle(&mut self, call: &Call, request: Request<Vec<u8>>) -> Response<Vec<u8>> {
+        // Whoever comes by way of a node is a container, whatever it asks.
+        match Caller::of(&request) {
+            Ok(None) => {}
+            Ok(Some(caller)) => return metadata::handle(&self.options, call, &caller, &request),
+            Err(error) => return answered(StatusCode::INTERNAL_SERVER_ERROR, JSON, &json!(error.message)),
+        }
         let (status, body) = match self.answer(call, &request) {
             Ok(answer) => (StatusCode::OK, answer),
             Err(fault) => (fault.status, json!({"__type": fault.code, "message": fault.message})),
         };
-        let mut response = Response::new(body.to_string().into_bytes());
-        *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, JSON);
+        let mut response = answered(status, JSON, &body);
         if let Ok(id) = HeaderValue::from_str(&uuid(&call.id)) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         response
     }
+}
+
+/// An answer of this type.
+pub fn answered(status: StatusCode, content: &'static str, body: &Value) -> Response<Vec<u8>> {
+    let mut response = Response::new(body.to_string().into_bytes());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content));
+    response
 }
 
 impl Ecs {

@@ -1,5 +1,6 @@
 //! What the host calls: which kinds are reconciled, what wakes them, and the passes.
 
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use gantry_sdk::api::{Node, Pod, Time};
@@ -19,11 +20,13 @@ use crate::{definition, task};
 struct Options {
     /// Seconds that a task runs before it is taken to be well. ECS has 40 for tasks without a health check.
     healthy_after_seconds: u64,
+    /// Where containers ask about their task: an address at which the bundle lets pods ask `api-ecs`. Without it, nowhere.
+    metadata: Option<SocketAddrV4>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { healthy_after_seconds: 40 }
+        Self { healthy_after_seconds: 40, metadata: None }
     }
 }
 
@@ -69,7 +72,7 @@ impl Controller for Ecs {
 
     fn reconcile(&mut self, now: Time, key: &ObjectRef) -> Result<Outcome> {
         match key.kind.kind.as_str() {
-            "Task" => task::pass::reconcile(now, key),
+            "Task" => task::pass::reconcile(now, key, self.options.metadata),
             "TaskDefinition" => definition::reconcile(now, key),
             "Service" => service::pass::reconcile(now, key, Duration::from_secs(self.options.healthy_after_seconds)),
             _ => Err(Error::invalid(format!("{} is not reconciled here", key.kind))),

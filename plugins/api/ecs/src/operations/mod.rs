@@ -15,12 +15,12 @@ mod order;
 mod placement;
 mod refused;
 mod removal;
-mod run;
+pub(crate) mod run;
 mod secrets;
 mod services;
 mod settings;
 mod tags;
-mod tasks;
+pub(crate) mod tasks;
 mod volumes;
 
 pub use clusters::is_leaving;

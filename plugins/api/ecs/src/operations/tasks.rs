@@ -219,9 +219,8 @@ fn containers(context: &Context<'_>, task: &Task) -> Vec<Value> {
             "" => "PENDING",
             last => last,
         };
-        let arn = digest(&format!("container {} {name}", task.metadata.name), 32);
         let mut shown = json!({
-            "containerArn": context.options.arn(&format!("container/{cluster}/{}/{arn}", task.metadata.name)),
+            "containerArn": container_arn(context, task, name),
             "taskArn": context.options.task_arn(cluster, &task.metadata.name),
             "lastStatus": last,
             "healthStatus": if text(state, "healthStatus").is_empty() { "UNKNOWN" } else { text(state, "healthStatus") },
@@ -235,6 +234,13 @@ fn containers(context: &Context<'_>, task: &Task) -> Vec<Value> {
     items(&task.spec, "containers").iter().map(one).collect()
 }
 
+/// The ARN of a task's container.
+pub fn container_arn(context: &Context<'_>, task: &Task, name: &str) -> String {
+    let (id, cluster) = (&task.metadata.name, text(&task.spec, "cluster"));
+    let own = digest(&format!("container {id} {name}"), 32);
+    context.options.arn(&format!("container/{cluster}/{id}/{own}"))
+}
+
 fn interfaces(task: &Task) -> Vec<Value> {
     if text(&task.spec, "networkMode") != "awsvpc" {
         return Vec::new();
@@ -245,7 +251,8 @@ fn interfaces(task: &Task) -> Vec<Value> {
         .collect()
 }
 
-fn bindings(task: &Task, container: &Value) -> Vec<Value> {
+/// Ports of a container, and those of the node that lead there; none with a network of the task's own.
+pub fn bindings(task: &Task, container: &Value) -> Vec<Value> {
     if text(&task.spec, "networkMode") == "awsvpc" {
         return Vec::new();
     }

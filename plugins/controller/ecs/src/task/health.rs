@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
+use ecs_common::containers::name_in_pod;
 use gantry_sdk::api::{Pod, Time};
 use gantry_sdk::{Value, json};
 
 use super::definition::{ContainerDefinition, DefinitionSpec, HealthCheck};
-use super::pod::container_name;
 use crate::object::{ContainerState, TaskStatus};
 
 const HEALTHY: &str = "HEALTHY";
@@ -57,7 +57,7 @@ pub fn note(now: Time, definition: &DefinitionSpec, pod: Option<&Pod>, status: &
     for (index, container) in definition.container_definitions.iter().enumerate() {
         let Some(check) = &container.health_check else { continue };
         let Some(state) = status.containers.iter_mut().find(|state| state.name == container.name) else { continue };
-        let name = container_name(index, &container.name);
+        let name = name_in_pod(index, &container.name);
         let seen = pod.and_then(|pod| pod.status.container_statuses.iter().find(|status| status.name == name));
         let word = health(now, check, state, seen.is_some_and(|seen| seen.ready));
         word.clone_into(&mut state.health_status);

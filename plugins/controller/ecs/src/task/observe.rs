@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use ecs_common::containers::name_in_pod;
 use gantry_sdk::Value;
 use gantry_sdk::api::{ContainerStatus, Pod, Time, text};
 
 use super::definition::{ContainerDefinition, DefinitionSpec};
-use super::pod::container_name;
 use crate::object::ContainerState;
 
 /// Reasons for which a container waits that do not pass by themselves.
@@ -44,7 +44,7 @@ fn seen(
     if state.last_status.is_empty() {
         "PENDING".clone_into(&mut state.last_status);
     }
-    let inner = container_name(index, name);
+    let inner = name_in_pod(index, name);
     let status = pod.and_then(|pod| pod.status.container_statuses.iter().find(|status| status.name == inner));
     let Some(status) = status else { return state };
     let all = Value::Object(status.other.clone());

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ecs_common::containers::name_in_pod;
 use gantry_sdk::api::Time;
 use gantry_sdk::json;
 
 use super::definition::{ContainerDefinition, DefinitionSpec};
-use super::pod::container_name;
 use crate::object::ContainerState;
 
 /// The node's word for it: containers, those before each, and what is waited for.
@@ -18,7 +18,7 @@ pub fn annotation(definition: &DefinitionSpec) -> Option<String> {
     let all = &definition.container_definitions;
     let name = |name: &str| {
         let index = all.iter().position(|container| container.name == name)?;
-        Some(container_name(index, name))
+        Some(name_in_pod(index, name))
     };
     let state = |condition: &str| match condition {
         "COMPLETE" => "ended",

@@ -1,5 +1,6 @@
 //! One pass over a task: reads, lets the planner decide, writes.
 
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use gantry_sdk::api::{Pod, Resource, Time};
@@ -15,8 +16,8 @@ use crate::object::{Task, TaskStatus};
 /// How long a task can be described after it has stopped; about as long as ECS does.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// Brings a task's pod in line, and tells of it in the task's status.
-pub fn reconcile(now: Time, key: &ObjectRef) -> Result<Outcome> {
+/// Brings a task's pod in line, and tells of it in the task's status. `asked` is where its containers ask about it.
+pub fn reconcile(now: Time, key: &ObjectRef, asked: Option<SocketAddrV4>) -> Result<Outcome> {
     let target = ObjectRef::of::<Pod>(&key.namespace, &key.name);
     let Some(task) = objects::get::<Task>(key)? else { return orphaned(now, &target) };
     let pod = objects::get::<Pod>(&target)?.filter(|pod| pod.metadata.is_controlled_by(&task.metadata.uid));
@@ -39,7 +40,7 @@ pub fn reconcile(now: Time, key: &ObjectRef) -> Result<Outcome> {
                 write(&task, &status)?;
                 return Ok(Outcome::Done);
             }
-            if let Some(reason) = create(&task, definition.as_ref())? {
+            if let Some(reason) = create(&task, definition.as_ref(), asked)? {
                 status = plan::failed(now, &task, status, reason);
             }
         }
@@ -102,11 +103,11 @@ fn forget(now: Time, task: &Task) -> Result<Outcome> {
 }
 
 /// Makes the pod; why there can never be one, if so.
-fn create(task: &Task, definition: Option<&DefinitionSpec>) -> Result<Option<String>> {
+fn create(task: &Task, definition: Option<&DefinitionSpec>, asked: Option<SocketAddrV4>) -> Result<Option<String>> {
     let Some(definition) = definition else {
         return Ok(Some(format!("There is no TaskDefinition {}", task.spec.task_definition)));
     };
-    match objects::apply_one(Write::create_json(&pod::pod(task, definition))) {
+    match objects::apply_one(Write::create_json(&pod::pod(task, definition, asked))) {
         // The pod's name is the task's: whoever creates it twice finds the first.
         Err(error) if error.is_already_exists() => Ok(None),
         // The same pod will be refused again, and the task stays what it is.

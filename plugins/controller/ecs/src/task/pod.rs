@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use std::net::SocketAddrV4;
+
 use ecs_common::capacity::GROUP;
+use ecs_common::containers::name_in_pod;
+use ecs_common::metadata;
 use ecs_common::placement::{ANNOTATION, Placement, SCHEDULER};
 use gantry_sdk::api::Resource;
 use gantry_sdk::{Value, json};
@@ -15,15 +19,19 @@ use crate::object::{ChosenPort, ContainerOverride, Task};
 pub const FINALIZER: &str = "ecs.gantry.dev/task";
 /// `dockerLabels` of each container, in JSON: a pod's own labels are not any text, and not of one container.
 const LABELS: &str = "ecs.gantry.dev/docker-labels";
+/// The variable that says where a container asks about its task.
+const METADATA: &str = "ECS_CONTAINER_METADATA_URI_V4";
 /// Seconds to stop in when no container says how many; as the agent of ECS has it.
 const STOP: u32 = 30;
 /// CPU units of a CPU.
 const UNITS: u64 = 1024;
 
-/// The whole object.
-pub fn pod(task: &Task, definition: &DefinitionSpec) -> Value {
+/// The whole object. `asked` is where its containers ask about it.
+pub fn pod(task: &Task, definition: &DefinitionSpec, asked: Option<SocketAddrV4>) -> Value {
+    // Pods on the node's own network can't be told apart there.
+    let asked = asked.filter(|_| definition.network_mode != "host");
     let containers: Vec<Value> =
-        (0..).zip(&definition.container_definitions).map(|(i, c)| container(task, definition, i, c)).collect();
+        (0..).zip(&definition.container_definitions).map(|(i, c)| container(task, definition, i, c, asked)).collect();
     let grace = definition.container_definitions.iter().filter_map(|c| c.stop_timeout).max().unwrap_or(STOP);
     let mut spec = json!({
         "restartPolicy": "Never",
@@ -102,27 +110,22 @@ fn machines(platform: &Platform, group: &str) -> Value {
     labels
 }
 
-/// The name of a container in the pod: its own where that is a DNS label, and not what another one may be called instead.
-pub fn container_name(index: usize, name: &str) -> String {
-    let label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let fits = !name.is_empty() && name.len() <= 63 && name.bytes().all(label);
-    let given = name.strip_prefix("container-").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
-    match fits && !given && !name.starts_with('-') && !name.ends_with('-') {
-        true => name.to_owned(),
-        false => format!("container-{index}"),
-    }
-}
-
-fn container(task: &Task, definition: &DefinitionSpec, index: usize, container: &ContainerDefinition) -> Value {
+fn container(
+    task: &Task,
+    definition: &DefinitionSpec,
+    index: usize,
+    container: &ContainerDefinition,
+    asked: Option<SocketAddrV4>,
+) -> Value {
     let none = ContainerOverride::default();
     let overrides = &task.spec.overrides.container_overrides;
     let own = overrides.iter().find(|o| o.name == container.name).unwrap_or(&none);
     let mut object = json!({
-        "name": container_name(index, &container.name),
+        "name": name_in_pod(index, &container.name),
         "image": container.image,
         "resources": resources(task, definition, index, own),
         "ports": ports(&definition.network_mode, container, &task.status.ports),
-        "env": environment(container, own),
+        "env": environment(container, own, asked.map(|asked| (METADATA, uri(asked, &task.metadata.name, index)))),
         "securityContext": security(container),
         "volumeMounts": storage::mounts(definition, index),
         "tty": container.pseudo_terminal.unwrap_or(false),
@@ -143,11 +146,24 @@ pub(super) fn set(object: &mut Value, key: &str, value: Option<Value>) {
 }
 
 /// `$(NAME)` means nothing to ECS and something to a pod.
-fn environment(container: &ContainerDefinition, own: &ContainerOverride) -> Vec<Value> {
-    let replaced = |name: &str| own.environment.iter().any(|pair| pair.name == name);
+fn environment(container: &ContainerDefinition, own: &ContainerOverride, ours: Option<(&str, String)>) -> Vec<Value> {
+    let taken = |name: &str| ours.as_ref().is_some_and(|(ours, _)| *ours == name);
+    let replaced = |name: &str| own.environment.iter().any(|pair| pair.name == name) || taken(name);
     let kept = container.environment.iter().filter(|pair| !replaced(&pair.name));
-    let given = kept.chain(&own.environment).map(|p| json!({"name": p.name, "value": p.value.replace("$(", "$$(")}));
-    container.secrets.iter().filter(|secret| !replaced(&secret.name)).filter_map(secret).chain(given).collect()
+    let own = own.environment.iter().filter(|pair| !taken(&pair.name));
+    let given = kept.chain(own).map(|p| json!({"name": p.name, "value": p.value.replace("$(", "$$(")}));
+    let secrets = container.secrets.iter().filter(|secret| !replaced(&secret.name)).filter_map(secret);
+    let ours = ours.as_ref().map(|(name, value)| json!({"name": name, "value": value}));
+    secrets.chain(given).chain(ours).collect()
+}
+
+/// Where a container asks about its task.
+fn uri(asked: SocketAddrV4, task: &str, index: usize) -> String {
+    let id = metadata::id(task, index);
+    match asked.port() {
+        80 => format!("http://{}/v4/{id}", asked.ip()),
+        _ => format!("http://{asked}/v4/{id}"),
+    }
 }
 
 fn secret(secret: &Secret) -> Option<Value> {
@@ -228,18 +244,9 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn no_two_containers_have_one_name() {
-        let names = |of: &[&str]| of.iter().enumerate().map(|(n, name)| container_name(n, name)).collect::<Vec<_>>();
-        assert_eq!(
-            names(&["App_1", "container-0", "db", "container-x"]),
-            ["container-0", "container-1", "db", "container-x"]
-        );
-    }
-
     fn made(definition: Value) -> Value {
         let definition: DefinitionSpec = from_value(definition).unwrap();
-        pod(&Task::default(), &definition)
+        pod(&Task::default(), &definition, None)
     }
 
     fn one(members: Value) -> Value {
@@ -300,6 +307,30 @@ mod tests {
     }
 
     #[test]
+    fn containers_are_told_where_to_ask_about_their_task() {
+        let own = json!([{"name": METADATA, "value": "mine"}, {"name": "A", "value": "a"}]);
+        let containers = json!([{"name": "a", "image": "i"}, {"name": "B_1", "image": "i", "environment": own}]);
+        let mut task = Task::default();
+        task.metadata.name = "0123".to_owned();
+        for (mode, asked, want) in [
+            ("bridge", Some("169.254.170.2:80"), Some("http://169.254.170.2/v4/0123")),
+            ("awsvpc", Some("169.254.1.1:8080"), Some("http://169.254.1.1:8080/v4/0123")),
+            ("host", Some("169.254.170.2:80"), None),
+            ("bridge", None, None),
+        ] {
+            let definition = json!({"networkMode": mode, "containerDefinitions": containers});
+            let asked = asked.map(|asked| asked.parse().unwrap());
+            let pod = pod(&task, &from_value(definition).unwrap(), asked);
+            for (index, container) in (0..).zip(pod["spec"]["containers"].as_array().unwrap()) {
+                let all = container["env"].as_array().unwrap().iter().filter(|pair| pair["name"] == METADATA);
+                let values: Vec<&str> = all.map(|pair| pair["value"].as_str().unwrap()).collect();
+                let want = want.map(|uri| format!("{uri}-{index}")).or((index == 1).then(|| "mine".to_owned()));
+                assert_eq!(values, want.iter().map(String::as_str).collect::<Vec<_>>(), "{mode} {asked:?} {index}");
+            }
+        }
+    }
+
+    #[test]
     fn secrets_are_variables_that_overrides_replace() {
         let secrets = json!([{"name": "A", "valueFrom": "db:password"}, {"name": "B", "valueFrom": "db:user"}]);
         let definition = json!({"containerDefinitions": [{"name": "a", "image": "i", "secrets": secrets, "environment": [{"name": "C", "value": "c"}]}]});
@@ -307,7 +338,7 @@ mod tests {
         task.spec.overrides =
             from_value(json!({"containerOverrides": [{"name": "a", "environment": [{"name": "B", "value": "b"}]}]}))
                 .unwrap();
-        let pod = pod(&task, &from_value(definition).unwrap());
+        let pod = pod(&task, &from_value(definition).unwrap(), None);
         let want = json!([
             {"name": "A", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}},
             {"name": "C", "value": "c"}, {"name": "B", "value": "b"},
