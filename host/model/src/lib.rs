@@ -20,6 +20,7 @@ pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod table;
+pub mod ulimits;
 pub mod validate;
 
 pub use caller::Caller;

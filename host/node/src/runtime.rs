@@ -164,6 +164,8 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     /// cgroup limits.
     pub limits: Limits,
+    /// Limits of each process: the name (`nofile`), what holds, and how far it may be raised. `u64::MAX`: none.
+    pub ulimits: Vec<(String, u64, u64)>,
     /// Who it runs as and what it may.
     pub security: Security,
     /// The network namespace to join; `None`: the node's.

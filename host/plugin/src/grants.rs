@@ -54,7 +54,7 @@ pub struct Grants {
     /// WASI capabilities with an effect: `filesystem:NAME`, `sockets`.
     pub wasi: Vec<String>,
     /// Where it may send requests over HTTP: `https://example.com`, or with a port. In a manifest also `*`: what the
-    /// bundle names.
+    /// bundle names; or `?`: the same, if it names any.
     pub http: Vec<Endpoints>,
 }
 
@@ -195,13 +195,19 @@ impl Effective {
 
     /// Where it may send requests.
     pub fn http(&self) -> Vec<Endpoint> {
-        let asked = |given: &Endpoints| self.asked.http.iter().any(|a| *a == Endpoints::Named || a == given);
+        let open = |asked: &Endpoints| matches!(asked, Endpoints::Named | Endpoints::Optional);
+        let asked = |given: &Endpoints| self.asked.http.iter().any(|a| open(a) || a == given);
         let given = self.given.http.iter().filter(|given| asked(given));
         let named = given.filter_map(|given| match given {
             Endpoints::One(endpoint) => Some(endpoint.clone()),
-            Endpoints::Named => None,
+            Endpoints::Named | Endpoints::Optional => None,
         });
         named.collect()
+    }
+
+    /// Whether it makes requests at all: also one that goes on without endpoints, whose requests are refused then.
+    pub fn asks_http(&self) -> bool {
+        self.asked.http.contains(&Endpoints::Optional) || !self.http().is_empty()
     }
 
     /// What is asked for and not given, in words, for `gantry bundle check`.
@@ -335,6 +341,8 @@ mod tests {
             (any, one, "https://a.example", 0),
             (any, any, "", 1),
             (any, "[]", "", 1),
+            (r#"["?"]"#, one, "https://a.example", 0),
+            (r#"["?"]"#, "[]", "", 0),
             (one, one, "https://a.example", 0),
             (one, other, "", 1),
             (one, any, "", 1),
@@ -345,6 +353,7 @@ mod tests {
             let held = Effective::new(grants(asked), grants(given));
             let texts: Vec<String> = held.http().iter().map(ToString::to_string).collect();
             assert_eq!((texts.join(" ").as_str(), held.lacking().len()), (want, lacking), "{asked} {given}");
+            assert_eq!(held.asks_http(), !want.is_empty() || asked.contains('?'), "{asked} {given}");
         }
     }
 

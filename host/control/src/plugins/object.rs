@@ -18,6 +18,8 @@ pub(super) fn spec(bundle: &str, plugin: &Loaded) -> Value {
         "digest": plugin.digest(),
         "required": entry.required,
         "config": entry.config,
+        // Where it may send requests: other plugins tell by it what this one can do.
+        "grants": {"http": plugin.grants().http().iter().map(ToString::to_string).collect::<Vec<_>>()},
     })
 }
 

@@ -10,6 +10,7 @@ use crate::defaults::priority_of;
 use crate::order;
 use crate::path::Path;
 use crate::status::Cause;
+use crate::ulimits;
 
 /// What has a `PodSpec`: a pod without one would be a pod without containers.
 pub(super) fn holder(path: &Path<'_>, value: &Value, causes: &mut Vec<Cause>) {
@@ -23,6 +24,7 @@ pub(super) fn pod(path: &Path<'_>, value: &Value, causes: &mut Vec<Cause>) {
     holder(path, value, causes);
     let Some(spec) = value.get("spec") else { return };
     start_order(path, value, spec, causes);
+    process_limits(path, value, spec, causes);
     let (Some(given), class) = (number(spec, "priority"), text(spec, "priorityClassName")) else { return };
     if priority_of(class) != Some(given) {
         let why =
@@ -39,6 +41,18 @@ fn start_order(path: &Path<'_>, value: &Value, spec: &Value, causes: &mut Vec<Ca
         let annotation = annotation.field("annotations");
         let given = value.pointer("/metadata/annotations").and_then(|all| all.get(order::START_AFTER));
         causes.push(Cause::invalid(annotation.key(order::START_AFTER), given.unwrap_or(&Value::Null), problem));
+    }
+}
+
+/// How much processes of containers may have, where an annotation says so.
+fn process_limits(path: &Path<'_>, value: &Value, spec: &Value, causes: &mut Vec<Cause>) {
+    let all = list(spec, "initContainers").iter().chain(list(spec, "containers"));
+    let names: Vec<&str> = all.map(|container| text(container, "name")).collect();
+    if let Err(problem) = ulimits::read(value).and_then(|limits| ulimits::check(&limits, &names)) {
+        let annotation = path.field("metadata");
+        let annotation = annotation.field("annotations");
+        let given = value.pointer("/metadata/annotations").and_then(|all| all.get(ulimits::ULIMITS));
+        causes.push(Cause::invalid(annotation.key(ulimits::ULIMITS), given.unwrap_or(&Value::Null), problem));
     }
 }
 

@@ -509,6 +509,24 @@ fn what_agents_write_passes() {
 }
 
 #[test]
+fn limits_of_processes_name_containers() {
+    let path = "metadata.annotations[gantry.dev/ulimits]";
+    for (text, want) in [
+        (r#"{"a": {"nofile": {"soft": 1, "hard": 2}}}"#, None),
+        (r#"{"x": {"nofile": {"soft": 1, "hard": 2}}}"#, Some("\"x\" is none of the pod's containers")),
+        (r#"{"a": {"nofile": {"soft": 2, "hard": 1}}}"#, Some("must have a soft limit that is not above the hard one")),
+        ("many", Some("must be JSON")),
+    ] {
+        let mut object = with("/spec/containers/-", json!({"name": "b", "image": "web:1"}));
+        object["metadata"]["annotations"] = json!({"gantry.dev/ulimits": text});
+        let found = causes("", "Pod", object, None);
+        let found: Vec<&String> = found.iter().filter(|cause| cause.starts_with(path)).collect();
+        assert_eq!(found.len(), usize::from(want.is_some()), "{text}: {found:?}");
+        assert!(found.iter().all(|cause| cause.contains(want.unwrap_or_default())), "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn an_order_of_containers_names_containers() {
     let path = "metadata.annotations[gantry.dev/start-after]";
     for (text, want) in [

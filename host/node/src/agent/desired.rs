@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gantry_model::Record;
 use gantry_model::order::{self, Order, START_AFTER, State};
+use gantry_model::ulimits::{self, ULIMITS, Ulimit, Ulimits};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodStatus};
 use sha2::{Digest, Sha256};
@@ -44,6 +45,8 @@ pub struct Unit {
     pub spec: Arc<Container>,
     /// Containers that come before it, and what of each is waited for.
     pub after: BTreeMap<String, State>,
+    /// What its processes may have, by the names of limits.
+    pub ulimits: BTreeMap<String, Ulimit>,
 }
 
 impl Unit {
@@ -89,6 +92,10 @@ impl Desired {
         let mut order = order(&pod)?;
         for unit in units.iter_mut().filter(|unit| unit.role == Role::Main) {
             unit.after = order.remove(&unit.spec.name).unwrap_or_default();
+        }
+        let mut ulimits = ulimits(&pod)?;
+        for unit in &mut units {
+            unit.ulimits = ulimits.remove(&unit.spec.name).unwrap_or_default();
         }
         let deletion = pod.metadata.deletion_timestamp.as_ref().map(|at| at.0);
         Ok(Self { key: PodRef::of(record), revision: record.revision, pod: Arc::new(pod), units, policy, deletion })
@@ -144,10 +151,21 @@ fn order(pod: &Pod) -> Result<Order, String> {
     order.map_err(|problem| format!("annotation {START_AFTER}: {problem}"))
 }
 
+/// The same of limits.
+fn ulimits(pod: &Pod) -> Result<Ulimits, String> {
+    let text = pod.metadata.annotations.as_ref().and_then(|all| all.get(ULIMITS));
+    let spec = pod.spec.as_ref();
+    let all = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    let names: Vec<&str> = all.map(|container| container.name.as_str()).collect();
+    let limits = text.map_or_else(|| Ok(Ulimits::new()), |text| ulimits::parse(text));
+    let limits = limits.and_then(|limits| ulimits::check(&limits, &names).map(|()| limits));
+    limits.map_err(|problem| format!("annotation {ULIMITS}: {problem}"))
+}
+
 fn unit(role: Role, container: Container) -> Unit {
     // What may change in a pod that exists and needs a new container: the image. Resources change in place.
     let text = format!("{}\0{}", container.name, container.image.as_deref().unwrap_or_default());
     let digest = Sha256::digest(text.as_bytes());
     let hash = hex::encode(digest).chars().take(16).collect();
-    Unit { role, hash, spec: Arc::new(container), after: BTreeMap::new() }
+    Unit { role, hash, spec: Arc::new(container), after: BTreeMap::new(), ulimits: BTreeMap::new() }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use gantry_model::ulimits::Ulimit;
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 use tokio_util::sync::CancellationToken;
 
@@ -138,6 +139,7 @@ impl Start<'_> {
             hostname,
             mounts,
             limits: resources::limits(&pod, container, context.memory),
+            ulimits: ulimits(self.unit),
             security,
             netns: self.net.netns_path.clone(),
             host_pid: pod.host_pid.unwrap_or(false),
@@ -226,6 +228,14 @@ fn bind(source: PathBuf, destination: &str, read_only: bool) -> Mount {
         false => Path::new("/").join(destination),
     };
     Mount { source, destination, read_only, propagation: "rprivate" }
+}
+
+fn ulimits(unit: &Unit) -> Vec<(String, u64, u64)> {
+    let one = |(name, limit): (&String, &Ulimit)| {
+        let (soft, hard) = limit.numbers();
+        (name.clone(), soft, hard)
+    };
+    unit.ulimits.iter().map(one).collect()
 }
 
 fn working_dir(container: &Container, image: &Image) -> String {

@@ -283,8 +283,8 @@ fn check_entry(entry: &Entry) -> Result<(), String> {
             None => (&grants.http, &grants.local),
         },
     };
-    if http.contains(&Endpoints::Named) {
-        return Err("grants: http: name the endpoints; * is for manifests".to_owned());
+    if http.iter().any(|one| !matches!(one, Endpoints::One(_))) {
+        return Err("grants: http: name the endpoints; * and ? are for manifests".to_owned());
     }
     if local.contains(&Locals::Named) {
         return Err("grants: local: name the addresses; * is for manifests".to_owned());

@@ -31,7 +31,7 @@ impl Reach {
             objects: families.iter().any(|f| matches!(f, Family::Controller | Family::Admission | Family::Api))
                 || grants.any_object(),
             sockets: grants.wasi().iter().any(|w| w == "sockets"),
-            http: !grants.http().is_empty(),
+            http: grants.asks_http(),
             http_types: families.contains(&Family::Api),
         }
     }

@@ -22,6 +22,8 @@ pub struct Endpoint {
 pub enum Endpoints {
     /// `*`, only in manifests: those that the bundle names, since only the operator knows them.
     Named,
+    /// `?`, only in manifests: those too, and the plugin does its other work where the bundle names none.
+    Optional,
     /// Just this one.
     One(Endpoint),
 }
@@ -60,7 +62,11 @@ impl TryFrom<String> for Endpoints {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        if text == "*" { Ok(Self::Named) } else { Endpoint::try_from(text).map(Self::One) }
+        match text.as_str() {
+            "*" => Ok(Self::Named),
+            "?" => Ok(Self::Optional),
+            _ => Endpoint::try_from(text).map(Self::One),
+        }
     }
 }
 
@@ -78,6 +84,7 @@ impl fmt::Display for Endpoints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Named => f.write_str("*"),
+            Self::Optional => f.write_str("?"),
             Self::One(endpoint) => endpoint.fmt(f),
         }
     }

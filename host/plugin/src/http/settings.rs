@@ -37,8 +37,8 @@ pub struct Http {
     pub sign: Vec<Sign>,
 }
 
-/// `[[plugin.http.sign]]`: requests to an endpoint are signed as AWS wants it (Signature Version 4; S3 wants another form of it,
-/// which is not there). The plugin sees neither keys nor signatures.
+/// `[[plugin.http.sign]]`: requests to an endpoint are signed as AWS wants it (Signature Version 4; for the service
+/// `s3` in S3's form of it). The plugin sees neither keys nor signatures.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Sign {

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
+    sign,
+};
 use aws_sigv4::sign::v4;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::Url;
@@ -51,7 +54,7 @@ impl Signer {
     ) -> Result<(), Error> {
         let keys = read(&self.with.credentials_file, &self.with.profile)?;
         let failed = |e: &dyn std::fmt::Display| Error::Sign(e.to_string());
-        for name in [header::AUTHORIZATION.as_str(), "x-amz-date", "x-amz-security-token"] {
+        for name in [header::AUTHORIZATION.as_str(), "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"] {
             headers.remove(name);
         }
         let identity = keys.into();
@@ -60,7 +63,7 @@ impl Signer {
             .region(&self.with.region)
             .name(&self.with.service)
             .time(now)
-            .settings(SigningSettings::default())
+            .settings(settings(&self.with.service))
             .build()
             .map_err(|e| failed(&e))?
             .into();
@@ -79,6 +82,17 @@ impl Signer {
         }
         Ok(())
     }
+}
+
+/// S3 takes paths as they are, and wants to see what the body's hash is.
+fn settings(service: &str) -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    if service == "s3" {
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    }
+    settings
 }
 
 /// Blocks for a small file.
@@ -134,6 +148,32 @@ mod tests {
             let error = parse(FILE, profile).unwrap_err();
             assert!(error.contains(want) && !error.contains("AKID"), "{error}");
         }
+    }
+
+    /// The example of a bucket's lifecycle in AWS's description of Signature Version 4 for S3.
+    #[test]
+    fn signs_for_s3_as_s3_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("keys");
+        let keys = "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n";
+        std::fs::write(&file, keys).unwrap();
+        let with = Sign {
+            endpoint: Endpoint::try_from("https://examplebucket.s3.amazonaws.com".to_owned()).unwrap(),
+            service: "s3".into(),
+            region: "us-east-1".into(),
+            credentials_file: file,
+            profile: "default".into(),
+        };
+        let mut headers = HeaderMap::new();
+        let url = Url::parse("https://examplebucket.s3.amazonaws.com/?lifecycle").unwrap();
+        // 20130524T000000Z
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);
+        Signer::new(&with).unwrap().sign(&Method::GET, &url, &mut headers, b"", now).unwrap();
+        let signature = headers.get(header::AUTHORIZATION).unwrap().to_str().unwrap();
+        assert!(
+            signature.ends_with("Signature=fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
+            "{signature}"
+        );
     }
 
     /// The request, keys and signature of the vanilla case in AWS's published test suite for Signature Version 4.

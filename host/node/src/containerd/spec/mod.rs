@@ -87,8 +87,15 @@ fn process(spec: &ContainerSpec, user: &User) -> Result<Value, String> {
         "capabilities": {"bounding": caps, "effective": caps, "permitted": caps},
         "noNewPrivileges": !spec.security.allow_privilege_escalation && !spec.security.privileged,
     });
+    put(&mut process, "rlimits", (!spec.ulimits.is_empty()).then(|| json!(rlimits(&spec.ulimits))));
     put(&mut process, "oomScoreAdj", spec.limits.oom_score_adj.map(|s| json!(allowed_oom_score(s))));
     Ok(process)
+}
+
+/// `RLIMIT_NOFILE` and so on.
+fn rlimits(ulimits: &[(String, u64, u64)]) -> Vec<Value> {
+    let one = |(name, soft, hard): &(String, u64, u64)| json!({"type": format!("RLIMIT_{}", name.to_ascii_uppercase()), "soft": soft, "hard": hard});
+    ulimits.iter().map(one).collect()
 }
 
 /// A process without this capability can't protect another one better than it is protected itself, and the start would
@@ -175,6 +182,7 @@ mod tests {
                 pids: Some(100),
                 oom_score_adj: Some(-998),
             },
+            ulimits: vec![("nofile".into(), 1024, 4096), ("core".into(), 0, u64::MAX)],
             security: Security { sysctls: [("net.a".into(), "1".into())].into(), ..Security::default() },
             ..ContainerSpec::default()
         }
