@@ -58,7 +58,11 @@ impl Context<'_> {
     /// Changes an object's spec by a merge patch.
     pub fn patch<T: Resource>(&self, object: &T, spec: &gantry_sdk::Value) -> Result<()> {
         let write = Write::patch(object.reference(), &json!({"spec": spec})).if_uid(object.uid());
-        Ok(objects::apply_one(write).map(drop)?)
+        match objects::apply_one(write) {
+            // Nobody has another version in mind: it is gone, or another of its name is there.
+            Err(error) if error.is_not_found() || error.is_conflict() => Err(gone::<T>()),
+            answer => Ok(answer.map(drop)?),
+        }
     }
 
     /// The same, if it is still the object that was read. `false`: it has changed since, or is gone.
@@ -92,14 +96,28 @@ impl Context<'_> {
         }
     }
 
-    /// Changes a node by a merge patch, if it is still the one.
-    pub fn patch_node(&self, name: &str, uid: &str, change: &gantry_sdk::Value) -> Result<()> {
+    /// Changes a node by a merge patch. `false`: it is gone.
+    pub fn patch_node(&self, name: &str, uid: &str, change: &gantry_sdk::Value) -> Result<bool> {
         let write = Write::patch(ObjectRef::of::<Node>("", name), change).if_uid(uid);
-        Ok(objects::apply_one(write).map(drop)?)
+        match objects::apply_one(write) {
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(false),
+            answer => Ok(answer.map(|_| true)?),
+        }
     }
 
     /// Columns of all nodes.
     pub fn nodes<Row: DeserializeOwned>(&self, fields: impl IntoIterator<Item = &'static str>) -> Result<Vec<Row>> {
         Ok(objects::rows(&Query::kind(KindRef::new("", "Node")), fields)?)
+    }
+}
+
+/// What is said of an object that was there a moment ago: the same as of one that never was.
+fn gone<T: Resource>() -> Fault {
+    match KindRef::of::<T>().kind.as_str() {
+        "Cluster" => Fault::new("ClusterNotFoundException", "Cluster not found."),
+        "Service" => Fault::new("ServiceNotFoundException", "Service not found."),
+        "Task" => Fault::parameter("The referenced task was not found."),
+        "TaskDefinition" => Fault::client("The specified task definition does not exist."),
+        _ => Fault::parameter("The specified resource was not found. Check the ARN and try again."),
     }
 }

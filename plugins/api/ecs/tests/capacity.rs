@@ -4,8 +4,9 @@
 
 mod support;
 
-use api_ecs::object::{Service, Task};
-use gantry_sdk::{Value, json};
+use api_ecs::object::{Cluster, Service, Task};
+use gantry_sdk::testing::{Fault, Verb};
+use gantry_sdk::{Error, Value, json};
 use support::{Caller, prepared};
 
 fn provider(name: &str, group: &str) -> Value {
@@ -259,4 +260,50 @@ fn a_service_has_a_strategy_in_the_place_of_a_launch_type() {
         said.starts_with("InvalidParameterException: The daemon scheduling strategy does not support a capacity"),
         "{said}"
     );
+}
+
+#[test]
+fn two_who_change_a_cluster_do_not_undo_each_other() {
+    let mut caller = provided();
+    let conflict = || Fault::on(Verb::Patch).of::<Cluster>().with(Error::conflict("changed"));
+    caller.host.fail(conflict().times(2));
+    let made = associate(&mut caller, json!(["two"]), json!([]));
+    assert_eq!(made["capacityProviders"], json!(["two"]), "and is looked at anew");
+    caller.host.fail(conflict().times(8));
+    let all = json!({"cluster": "default", "capacityProviders": [], "defaultCapacityProviderStrategy": []});
+    let said = caller.fault("PutClusterCapacityProviders", all);
+    assert!(said.starts_with("UpdateInProgressException"), "{said}");
+}
+
+#[test]
+fn a_strategy_that_came_back_is_the_one_that_is_seen() {
+    let mut caller = provided();
+    let create = json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1,
+        "capacityProviderStrategy": strategy(&[("one", 0, 1)])});
+    caller.ok("CreateService", create);
+    let object = |caller: &Caller| caller.host.all::<Service>().remove(0);
+    let first = object(&caller);
+    let update =
+        json!({"service": "web", "forceNewDeployment": true, "capacityProviderStrategy": strategy(&[("two", 0, 1)])});
+    caller.ok("UpdateService", update);
+    // The second failed, and the first is back.
+    let seen = object(&caller).spec["deployment"]["id"].clone();
+    let back = json!({"id": first.spec["deployment"]["id"], "status": "PRIMARY", "template": first.spec["template"],
+        "capacityProviders": first.spec["capacityProviders"]});
+    let name = first.metadata.name.clone();
+    caller.host.edit::<Service>("ecs", &name, |service| service.status = json!({"seen": seen, "deployments": [back]}));
+    let shown =
+        |caller: &mut Caller| caller.ok("DescribeServices", json!({"services": ["web"]}))["services"][0].clone();
+    let service = shown(&mut caller);
+    for of in [&service, &service["deployments"][0]] {
+        assert_eq!(of["capacityProviderStrategy"][0]["capacityProvider"], "one", "{of}");
+    }
+    let said = caller.fault(
+        "PutClusterCapacityProviders",
+        json!({"cluster": "default", "capacityProviders": ["two"], "defaultCapacityProviderStrategy": []}),
+    );
+    assert!(said.starts_with("ResourceInUseException"), "{said}");
+    // The next one goes on from there.
+    caller.ok("UpdateService", json!({"service": "web", "forceNewDeployment": true}));
+    assert_eq!(object(&caller).spec["capacityProviders"][0]["capacityProvider"], "one");
 }

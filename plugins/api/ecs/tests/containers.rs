@@ -6,7 +6,7 @@ mod support;
 
 use api_ecs::object::Task;
 use gantry_sdk::{Value, json};
-use support::{Caller, container, with};
+use support::{Caller, container, granted, with};
 
 /// Registers containers, and more of the definition.
 fn register(members: Value) -> Value {
@@ -151,7 +151,7 @@ fn names_are_those_of_all_containers() {
             ),
             (
                 two(host("192.0.2.1"), host("192.0.2.2")),
-                "Containers of a task share one network here, and extraHosts gives db two addresses.",
+                "Containers of a task share one network here, and extraHosts and links give db two addresses.",
             ),
             (mode("awsvpc", host("192.0.2.1")), "extraHosts is not supported on container when networkMode=awsvpc."),
             (mode("host", json!({"hostname": "h"})), "hostname is not supported on container when networkMode=host."),
@@ -260,9 +260,21 @@ fn secrets_are_those_of_the_namespace() {
     let parameter = "arn:aws:ssm:us-east-1:000000000000:parameter/db";
     for (members, want) in [
         (one(json!({"secrets": secrets, "environment": [{"name": "A", "value": "b"}]})), twice.to_owned()),
-        (from(manager), format!("{path} {manager} is not supported: it needs a plugin for AWS Secrets Manager")),
-        (from(parameter), format!("{path} {parameter} is not supported: it needs a plugin for AWS Systems Manager")),
-        (from("db"), format!("{path} db is not supported: it needs a plugin for AWS Systems Manager")),
+        (
+            from(manager),
+            format!("{path} {manager} is not supported: it needs controller-ecs with an endpoint of AWS Secrets"),
+        ),
+        (
+            from(parameter),
+            format!("{path} {parameter} is not supported: it needs controller-ecs with an endpoint of AWS Sys"),
+        ),
+        (
+            from("db"),
+            format!("{path} db is not supported: it needs controller-ecs with an endpoint of AWS Systems Manager"),
+        ),
+        (from("arn:aws:s3:::a/b"), format!("Invalid value \"arn:aws:s3:::a/b\" for {path}")),
+        (from("arn:aws:ssm:us-east-1:000000000000:document/a"), "Invalid value".to_owned()),
+        (from("arn:aws:secretsmanager:r:1:secret:a:k:s:v:w"), "Invalid value".to_owned()),
         (from("DB:a"), format!("Invalid value \"DB:a\" for {path}")),
         (from("db:"), format!("Invalid value \"db:\" for {path}")),
     ] {
@@ -287,4 +299,92 @@ fn ports_that_were_chosen_are_shown() {
     let seen = caller.ok("DescribeTasks", json!({"tasks": [arn]}))["tasks"][0].clone();
     let binding = |inside: u16, outside: u16| json!({"bindIP": "0.0.0.0", "containerPort": inside, "hostPort": outside, "protocol": "tcp"});
     assert_eq!(seen["containers"][0]["networkBindings"], json!([binding(80, 40000), binding(81, 81)]));
+}
+
+#[test]
+fn what_aws_keeps_is_taken_where_it_may_be_asked() {
+    let mut caller = Caller::new();
+    let file = json!([{"type": "s3", "value": "arn:aws:s3:::bucket/a/b.env"}]);
+    let want = "containerDefinitions[a].environmentFiles is not supported: it needs controller-ecs with an endpoint of Amazon S3";
+    refused(&mut caller, &[(one(json!({"environmentFiles": file})), want)]);
+    let at = "https://aws.example";
+    granted(&caller, json!({"s3": at, "ssm": at, "secretsmanager": at}), &[at]);
+    for wrong in ["arn:aws:s3:::bucket/a.txt", "arn:aws:s3:::b/a.env", "arn:aws:s3:::bucket/../a.env", "a.env"] {
+        let files = json!([{"type": "s3", "value": wrong}]);
+        let want = format!("Invalid value {wrong:?} for containerDefinitions[a].environmentFiles.value");
+        refused(&mut caller, &[(one(json!({"environmentFiles": files})), &want)]);
+    }
+    let many: Vec<Value> = (0..11).map(|_| file[0].clone()).collect();
+    let want = "containerDefinitions[a].environmentFiles cannot have more than 10 elements.";
+    refused(&mut caller, &[(one(json!({"environmentFiles": many})), want)]);
+    let manager = "arn:aws:secretsmanager:us-east-1:000000000000:secret:db-AbCdEf";
+    let from = [
+        manager.to_owned(),
+        format!("{manager}:user::"),
+        format!("{manager}:user:AWSPREVIOUS:1-2"),
+        "/shop/db".to_owned(),
+        "arn:aws:ssm:us-east-1:000000000000:parameter/shop/db".to_owned(),
+        "db:password".to_owned(),
+    ];
+    let secrets: Vec<Value> =
+        from.iter().enumerate().map(|(n, from)| json!({"name": format!("V{n}"), "valueFrom": from})).collect();
+    let asked = one(json!({"environmentFiles": file, "secrets": secrets}));
+    let made =
+        caller.ok("RegisterTaskDefinition", register(asked))["taskDefinition"]["containerDefinitions"][0].clone();
+    assert_eq!((&made["environmentFiles"], &made["secrets"]), (&file, &json!(secrets)));
+}
+
+#[test]
+fn links_are_names_for_the_same_place() {
+    let mut caller = Caller::new();
+    let linked = |links: Value, more: Value| {
+        let mut a = with(json!({"links": links}));
+        a.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"containerDefinitions": [a, container("b")]})
+    };
+    let made = caller.ok("RegisterTaskDefinition", register(linked(json!(["b:db", "b"]), json!({}))));
+    assert_eq!(made["taskDefinition"]["containerDefinitions"][0]["links"], json!(["b:db", "b"]));
+    let mut own_network = linked(json!(["b"]), json!({}));
+    own_network["networkMode"] = json!("awsvpc");
+    let hosts = json!({"extraHosts": [{"hostname": "db", "ipAddress": "192.0.2.1"}]});
+    let circle = json!({"containerDefinitions": [with(json!({"links": ["b"]})), {"name": "b", "image": "i", "memory": 64, "links": ["a"]}]});
+    refused(
+        &mut caller,
+        &[
+            (own_network, "Links are not supported when networkMode=awsvpc."),
+            (linked(json!(["c"]), json!({})), "containerDefinitions[a].links: Unknown container 'c'."),
+            (linked(json!(["b:D_B"]), json!({})), "Invalid value \"b:D_B\" for containerDefinitions[a].links"),
+            (
+                linked(json!(["b:db"]), hosts),
+                "Containers of a task share one network here, and extraHosts and links give db",
+            ),
+            (circle, "There is a cycle in the dependencies of the containers a, b."),
+        ],
+    );
+}
+
+#[test]
+fn limits_of_processes_are_taken() {
+    let mut caller = Caller::new();
+    let limit = |name: &str, soft: i64, hard: i64| json!({"name": name, "softLimit": soft, "hardLimit": hard});
+    let limits = json!([limit("nofile", 1024, 4096), limit("core", 0, -1)]);
+    let made = caller.ok("RegisterTaskDefinition", register(one(json!({"ulimits": limits}))));
+    assert_eq!(made["taskDefinition"]["containerDefinitions"][0]["ulimits"], limits);
+    let path = "containerDefinitions[a].ulimits";
+    for (limits, want) in [
+        (
+            json!([limit("nofile", 2, 1)]),
+            format!("Invalid value for {path}[nofile].softLimit: give one that is not above"),
+        ),
+        (
+            json!([limit("nofile", -1, 1)]),
+            format!("Invalid value for {path}[nofile].softLimit: give one that is not above"),
+        ),
+        (json!([limit("cpu", -2, 1)]), format!("Invalid value for {path}[cpu].softLimit: give one from 0")),
+        (json!([limit("cpu", 1, 1), limit("cpu", 1, 1)]), format!("{path}: there are two of cpu.")),
+    ] {
+        refused(&mut caller, &[(one(json!({"ulimits": limits})), &want)]);
+    }
+    let said = caller.fault("RegisterTaskDefinition", register(one(json!({"ulimits": [limit("files", 1, 1)]}))));
+    assert!(said.starts_with("InvalidParameterException") || said.starts_with("ClientException"), "{said}");
 }

@@ -443,3 +443,40 @@ fn a_task_is_made_seen_and_told_to_stop() {
             .starts_with("InvalidParameterException: The referenced task was not found.")
     );
 }
+
+#[test]
+fn what_vanishes_meanwhile_is_not_there() {
+    let mut caller = prepared();
+    let web = json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 0});
+    caller.ok("CreateService", web);
+    let task = caller.ok("RunTask", json!({"taskDefinition": "web"}))["tasks"][0]["taskArn"].clone();
+    let gone = [Error::not_found("gone"), Error::conflict("another of its name")];
+    for (operation, input, want) in [
+        ("DeleteService", json!({"service": "web"}), "ServiceNotFoundException: Service not found."),
+        (
+            "UpdateService",
+            json!({"service": "web", "desiredCount": 1}),
+            "ClientException: Too many concurrent attempts",
+        ),
+        ("StopTask", json!({"task": task}), "InvalidParameterException: The referenced task was not found."),
+        (
+            "DeregisterTaskDefinition",
+            json!({"taskDefinition": "web:1"}),
+            "ClientException: The specified task definition does not exist.",
+        ),
+        ("DeleteCluster", json!({"cluster": "default"}), "ClusterNotFoundException: Cluster not found."),
+        (
+            "PutAttributes",
+            json!({"attributes": [{"name": "a", "value": "b", "targetId": "012"}]}),
+            "TargetNotFoundException: Unable to find target",
+        ),
+    ] {
+        for error in &gone {
+            // What looks again does so until it has looked often enough.
+            let times = if operation == "UpdateService" { 8 } else { 1 };
+            caller.host.fail(Fault::on(Verb::Patch).times(times).with(error.clone()));
+            let said = caller.fault(operation, input.clone());
+            assert!(said.starts_with(want), "{operation}: {said}");
+        }
+    }
+}

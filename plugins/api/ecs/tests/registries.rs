@@ -5,7 +5,9 @@
 mod support;
 
 use api_ecs::object::Service;
-use gantry_sdk::{Value, json};
+use gantry_sdk::api::Service as Named;
+use gantry_sdk::testing::{Fault, Verb};
+use gantry_sdk::{Error, Value, json};
 use support::{Caller, prepared, with};
 
 const ARN: &str = "arn:aws:servicediscovery:us-east-1:000000000000:service/shop";
@@ -167,6 +169,10 @@ fn service_connect_gives_names_and_no_proxy() {
         (&target["name"], &target["namespace"], &target["port"]),
         (&json!("shop"), &json!("corp.local"), &json!(8080))
     );
+    // Its name was reserved before anybody made a task.
+    let other = merged(connected(none.clone(), json!({"discoveryName": "shop"})), &json!({"serviceName": "other"}));
+    let said = caller.fault("CreateService", other);
+    assert!(said.starts_with("InvalidParameterException: The discoveryName shop is that of another service"), "{said}");
     // As the controller makes it: nobody else may have the name.
     let owner = caller.host.all::<Service>().remove(0).metadata.name;
     caller.host.add_json(json!({"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "None"}, "metadata": {
@@ -228,4 +234,32 @@ fn services_are_listed_by_the_namespace_of_their_names() {
         let said = caller.fault("ListServicesByNamespace", json!({"namespace": namespace}));
         assert_eq!(said, "NamespaceNotFoundException: The specified namespace was not found.");
     }
+}
+
+#[test]
+fn a_name_is_one_services_however_many_ask_at_once() {
+    let mut caller = with_http();
+    let named = |service: &str| {
+        merged(connected(json!({}), json!({"discoveryName": "shop"})), &json!({"serviceName": service}))
+    };
+    // Two look at once: to the second the name is still free, and it comes too late.
+    caller.ok("CreateService", named("one"));
+    caller.host.fail(Fault::on(Verb::Get).of::<Named>().with(Error::not_found("not yet")));
+    let said = caller.fault("CreateService", named("two"));
+    assert!(said.starts_with("InvalidParameterException: The discoveryName shop is that of another service"), "{said}");
+    let registry = caller.host.all::<Named>().remove(0);
+    assert_eq!((registry.spec.cluster_ip.as_str(), registry.metadata.owner_references.len()), ("None", 0));
+    // Reserved for a service that did not come: free after a minute, and not before.
+    let reserved = |seconds: u64| {
+        let made = gantry_sdk::api::Time::from_millis(support::NOW - seconds * 1000);
+        json!({"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "None"}, "metadata": {
+            "name": registry.metadata.name, "namespace": "ecs", "creationTimestamp": made,
+            "annotations": {"ecs.gantry.dev/reserved-by": "gone.s0"}}})
+    };
+    caller.host.add_json(reserved(30));
+    assert!(caller.fault("CreateService", named("three")).contains("is that of another service"));
+    caller.host.add_json(reserved(90));
+    caller.ok("CreateService", named("three"));
+    let by = caller.host.all::<Named>().remove(0).metadata.annotations["ecs.gantry.dev/reserved-by"].clone();
+    assert!(by.starts_with("three."), "{by}");
 }

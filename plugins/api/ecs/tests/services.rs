@@ -7,7 +7,7 @@ mod support;
 use api_ecs::object::{Cluster, Service, Task};
 use gantry_sdk::testing::{Fault, Verb};
 use gantry_sdk::{Error, Value, json};
-use support::{Caller, container, prepared};
+use support::{Caller, container, granted, prepared};
 
 fn merged(base: Value, members: &Value) -> Value {
     let mut base = base;
@@ -252,8 +252,8 @@ fn what_can_not_be_is_refused() {
             "ClientException: vpcLatticeConfigurations is not supported",
         ),
         (
-            json!({"healthCheckGracePeriodSeconds": 30}),
-            "ClientException: healthCheckGracePeriodSeconds is not supported",
+            json!({"healthCheckGracePeriodSeconds": -1}),
+            "InvalidParameterException: Invalid value -1 for healthCheckGracePeriodSeconds: give one from 0 to 2147483647.",
         ),
         (
             json!({"availabilityZoneRebalancing": "ENABLED"}),
@@ -265,7 +265,8 @@ fn what_can_not_be_is_refused() {
         ),
         (
             json!({"deploymentConfiguration": {"alarms": {"alarmNames": ["a"], "enable": true, "rollback": true}}}),
-            "ClientException: deploymentConfiguration.alarms.enable is not supported",
+            "ClientException: deploymentConfiguration.alarms is not supported: it needs controller-ecs with an endpoint of Amazon \
+             CloudWatch (endpoints.cloudwatch) in the bundle, which this control plane does not have.",
         ),
         (
             json!({"deploymentConfiguration": {"minimumHealthyPercent": 100, "maximumPercent": 100}}),
@@ -452,4 +453,74 @@ fn a_revision_is_what_a_deployment_was_made_from() {
         let said = caller.fault("DescribeServiceRevisions", json!({"serviceRevisionArns": given}));
         assert_eq!(said, "InvalidParameterException: serviceRevisionArns must have 1 to 20 elements.");
     }
+}
+
+#[test]
+fn the_time_of_grace_is_the_services_and_no_reason_for_a_deployment() {
+    let mut caller = prepared();
+    let made = create(&mut caller, json!({"healthCheckGracePeriodSeconds": 30}));
+    assert_eq!(made["healthCheckGracePeriodSeconds"], 30);
+    let deployment = made["deployments"][0]["id"].clone();
+    begun(&caller);
+    for (given, want) in [(json!({"healthCheckGracePeriodSeconds": 60}), 60), (json!({"desiredCount": 3}), 60)] {
+        let changed = caller.ok("UpdateService", merged(json!({"service": "web"}), &given))["service"].clone();
+        assert_eq!(
+            (&changed["healthCheckGracePeriodSeconds"], &changed["deployments"][0]["id"]),
+            (&json!(want), &deployment)
+        );
+        assert_eq!(describe(&mut caller)["healthCheckGracePeriodSeconds"], want);
+    }
+    assert_eq!(object(&caller).spec["healthCheckGracePeriodSeconds"], 60);
+}
+
+fn watched(names: Value) -> Value {
+    json!({"deploymentConfiguration": {"alarms": {"alarmNames": names, "enable": true, "rollback": true}}})
+}
+
+#[test]
+fn alarms_are_taken_where_somebody_may_ask_how_they_are() {
+    let mut caller = prepared();
+    let web = json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1});
+    granted(&caller, json!({"cloudwatch": "https://cw.example:443/"}), &["https://other.example"]);
+    let said = caller.fault("CreateService", merged(web.clone(), &watched(json!(["a"]))));
+    assert!(said.contains("the grant to ask Amazon CloudWatch (grants.http of https://cw.example)"), "{said}");
+    granted(&caller, json!({"cloudwatch": "https://cw.example:443/"}), &["https://cw.example"]);
+    let many: Vec<String> = (0..101).map(|n| n.to_string()).collect();
+    let external =
+        merged(watched(json!(["a"])), &json!({"deploymentController": {"type": "EXTERNAL"}, "taskDefinition": null}));
+    for (change, want) in [
+        (watched(json!([])), "Deployment alarms are enabled, and alarmNames can not be blank."),
+        (watched(json!(many)), "alarmNames cannot have more than 100 elements."),
+        (watched(json!([""])), "Invalid alarm name"),
+        (external, "Deployment alarms are not supported on services with an EXTERNAL deployment controller."),
+    ] {
+        let said = caller.fault("CreateService", merged(web.clone(), &change));
+        assert!(said.starts_with(&format!("InvalidParameterException: {want}")), "{said}");
+    }
+    let made = create(&mut caller, watched(json!(["a", "b"])));
+    let alarms = watched(json!(["a", "b"]))["deploymentConfiguration"]["alarms"].clone();
+    assert_eq!(made["deploymentConfiguration"]["alarms"], alarms);
+    begun(&caller);
+    let id = object(&caller).spec["deployment"]["id"].clone();
+    for (record, want) in [
+        (json!({}), json!({"status": "MONITORING", "triggeredAlarmNames": []})),
+        (json!({"unwatched": true}), json!({"status": "DISABLED", "triggeredAlarmNames": []})),
+        (json!({"alarms": ["b"]}), json!({"status": "TRIGGERED", "triggeredAlarmNames": ["b"]})),
+        (
+            json!({"finishedAt": "2026-01-01T00:01:00Z"}),
+            json!({"status": "MONITORING_COMPLETE", "triggeredAlarmNames": []}),
+        ),
+    ] {
+        let record = merged(json!({"id": id, "status": "IN_PROGRESS", "createdAt": "2026-01-01T00:00:00Z"}), &record);
+        status(&caller, json!({"seen": id, "history": [record]}));
+        let listed = caller.ok("ListServiceDeployments", json!({"service": "web"}));
+        let arn = listed["serviceDeployments"][0]["serviceDeploymentArn"].clone();
+        let seen = caller.ok("DescribeServiceDeployments", json!({"serviceDeploymentArns": [arn]}));
+        let want = merged(want, &json!({"alarmNames": ["a", "b"]}));
+        assert_eq!(seen["serviceDeployments"][0]["alarms"], want);
+    }
+    let off = json!({"alarmNames": [], "enable": false, "rollback": false});
+    let change = json!({"service": "web", "deploymentConfiguration": {"alarms": off}});
+    let changed = caller.ok("UpdateService", change)["service"].clone();
+    assert_eq!(changed["deploymentConfiguration"]["alarms"], off);
 }

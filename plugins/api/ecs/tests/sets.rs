@@ -56,8 +56,12 @@ fn a_set_is_made_scaled_led_by_and_taken_away() {
     let id = first["id"].as_str().unwrap().to_owned();
     let arn = format!("arn:aws:ecs:us-east-1:000000000000:task-set/default/web/{id}");
     assert_eq!(first["taskSetArn"], arn);
-    let again = create(&mut caller, json!({"scale": percent(30.0), "clientToken": "t"}));
+    let again =
+        create(&mut caller, json!({"scale": percent(30.0), "externalId": "green", "tags": tags, "clientToken": "t"}));
     assert_eq!(again["id"], json!(id), "a token makes one");
+    let other = named(json!({"taskDefinition": "web", "scale": percent(40.0), "clientToken": "t"}));
+    let said = caller.fault("CreateTaskSet", other);
+    assert_eq!(said, "InvalidParameterException: Creation of TaskSet was not idempotent.");
     let second = create(&mut caller, json!({}));
     assert_eq!((&second["scale"], &second["computedDesiredCount"]), (&percent(0.0), &json!(0)));
     let stored = object(&caller).spec["taskSets"][0].clone();

@@ -1,8 +1,8 @@
 //! What the host calls: which kinds are reconciled, what wakes them, and the passes.
 
 use std::net::SocketAddrV4;
-use std::time::Duration;
 
+use ecs_common::endpoints::Endpoints;
 use gantry_sdk::api::{Node, Pod, Time};
 use gantry_sdk::controller::{Controller, Outcome, Watch};
 use gantry_sdk::objects::{self, Query};
@@ -17,16 +17,18 @@ use crate::{definition, task};
 /// `[plugin.config]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-struct Options {
+pub struct Options {
     /// Seconds that a task runs before it is taken to be well. ECS has 40 for tasks without a health check.
-    healthy_after_seconds: u64,
+    pub healthy_after_seconds: u64,
     /// Where containers ask about their task: an address at which the bundle lets pods ask `api-ecs`. Without it, nowhere.
-    metadata: Option<SocketAddrV4>,
+    pub metadata: Option<SocketAddrV4>,
+    /// Services of AWS that may be asked. The bundle grants them too.
+    pub endpoints: Endpoints,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { healthy_after_seconds: 40, metadata: None }
+        Self { healthy_after_seconds: 40, metadata: None, endpoints: Endpoints::default() }
     }
 }
 
@@ -38,7 +40,9 @@ pub struct Ecs {
 
 impl Controller for Ecs {
     fn configure(&mut self, config: Config) -> Result<()> {
-        self.options = config.parse()?;
+        let options: Options = config.parse()?;
+        options.endpoints.check().map_err(Error::invalid)?;
+        self.options = options;
         Ok(())
     }
 
@@ -72,9 +76,9 @@ impl Controller for Ecs {
 
     fn reconcile(&mut self, now: Time, key: &ObjectRef) -> Result<Outcome> {
         match key.kind.kind.as_str() {
-            "Task" => task::pass::reconcile(now, key, self.options.metadata),
+            "Task" => task::pass::reconcile(now, key, &self.options),
             "TaskDefinition" => definition::reconcile(now, key),
-            "Service" => service::pass::reconcile(now, key, Duration::from_secs(self.options.healthy_after_seconds)),
+            "Service" => service::pass::reconcile(now, key, &self.options),
             _ => Err(Error::invalid(format!("{} is not reconciled here", key.kind))),
         }
     }

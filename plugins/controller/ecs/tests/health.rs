@@ -40,12 +40,19 @@ impl World {
     }
 
     fn service(containers: &Value) -> Self {
+        Self::service_with(containers, json!({}))
+    }
+
+    /// One with more in its spec.
+    fn service_with(containers: &Value, more: Value) -> Self {
         Self::new(containers, |spec| {
-            json!({
+            let mut service = json!({
                 "apiVersion": "ecs.gantry.dev/v1", "kind": "Service", "metadata": {"name": "web", "namespace": "ecs"},
                 "spec": {"cluster": "default", "serviceName": "web", "desiredCount": 1, "deployment": {"id": "ecs-svc/1"},
                     "template": {"labels": {}, "spec": spec}},
-            })
+            });
+            gantry_sdk::merge::apply(&mut service["spec"], &more);
+            service
         })
     }
 
@@ -144,6 +151,29 @@ fn tasks_that_never_become_well_are_failures() {
         world.nodes(&[("web", running, false)]);
     }
     assert_eq!(world.seen().status.deployments[0].failed_tasks, 2);
+}
+
+#[test]
+fn failed_checks_are_looked_over_for_a_time() {
+    let sets = json!([{"id": "ecs-svc/1", "scale": {"value": 100},
+        "template": {"spec": {"cluster": "default", "taskDefinition": "web.r1", "containers": [{"name": "web"}]}}}]);
+    for more in [json!({}), json!({"deploymentController": "EXTERNAL", "taskSets": sets})] {
+        let mut more = more;
+        more["healthCheckGracePeriodSeconds"] = json!(120);
+        let mut world = World::service_with(&checked(), more);
+        let running = world.running();
+        world.nodes(&[("web", running, false)]);
+        let first = world.host.all::<Task>()[0].metadata.name.clone();
+        let gone = |world: &World| world.said(&format!("(task {first}) failed container health checks."));
+        world.driver.advance(Duration::from_secs(60));
+        let health = world.host.get::<Task>("ecs", &first).unwrap().status.health_status;
+        assert_eq!((health.as_str(), gone(&world)), ("UNHEALTHY", false), "it shows, and is spared");
+        world.driver.advance(Duration::from_secs(59));
+        assert!(!gone(&world));
+        // Nothing else wakes the service then.
+        world.driver.advance(Duration::from_secs(1));
+        assert!(gone(&world));
+    }
 }
 
 #[test]

@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use controller_ecs::aws::Alarms;
 use controller_ecs::service::member::Member;
 use controller_ecs::service::object::{Breaker, Service, Stop};
-use controller_ecs::service::plan::{Plan, Sight, plan};
+use controller_ecs::service::plan::{Plan, Sight, Start, plan};
+use ecs_common::capacity::Share;
 use gantry_sdk::api::Time;
 use proptest::prelude::*;
 
@@ -22,6 +24,8 @@ struct World {
     /// Deployments whose tasks end before they are well.
     bad: Vec<String>,
     updates: u64,
+    /// What CloudWatch says in each pass.
+    alarms: Option<Result<Alarms, String>>,
 }
 
 impl World {
@@ -33,7 +37,8 @@ impl World {
         service.spec.deployment_configuration.minimum_healthy_percent = Some(minimum);
         service.spec.deployment_configuration.maximum_percent = Some(maximum);
         let now = Time::from_millis(1_767_225_600_000);
-        let mut world = Self { now, service, members: Vec::new(), nodes: Vec::new(), bad: Vec::new(), updates: 0 };
+        let (members, nodes, bad) = (Vec::new(), Vec::new(), Vec::new());
+        let mut world = Self { now, service, members, nodes, bad, updates: 0, alarms: None };
         world.update(false);
         world
     }
@@ -61,7 +66,14 @@ impl World {
     }
 
     fn think(&self) -> Plan {
-        plan(Sight { now: self.now, well: WELL, service: &self.service, members: &self.members, nodes: &self.nodes })
+        plan(Sight {
+            now: self.now,
+            well: WELL,
+            service: &self.service,
+            members: &self.members,
+            nodes: &self.nodes,
+            alarms: self.alarms.as_ref(),
+        })
     }
 
     /// A pass, and its writes.
@@ -393,4 +405,86 @@ fn what_has_come_to_its_end_is_not_stopped() {
     world.service.spec.stop = Stop { deployment: "ecs-svc/1".into(), rollback: true };
     world.settle();
     world.is_done("ecs-svc/1");
+}
+
+#[test]
+fn alarms_are_watched_until_they_would_have_seen_it() {
+    let quiet = |raised: &[&str]| {
+        let raised = raised.iter().map(|name| (*name).to_owned()).collect();
+        Some(Ok(Alarms { raised, span: Duration::from_secs(120), ..Alarms::default() }))
+    };
+    let mut world = World::new(1, 100, 200);
+    let alarms = &mut world.service.spec.deployment_configuration.alarms;
+    (alarms.enable, alarms.rollback, alarms.alarm_names) = (true, true, vec!["errors".into()]);
+    world.alarms = quiet(&[]);
+    world.pass();
+    world.live(1);
+    world.pass();
+    world.live(40);
+    world.pass();
+    let state = |world: &World| world.service.status.deployments[0].rollout_state.clone();
+    assert_eq!(state(&world), "IN_PROGRESS", "all is well, and has to stay so for two minutes");
+    world.live(119);
+    let plan = world.pass();
+    assert_eq!((state(&world).as_str(), plan.again), ("IN_PROGRESS", Some(Duration::from_secs(15))));
+    world.live(1);
+    world.pass();
+    world.is_done("ecs-svc/1");
+
+    world.update(false);
+    world.pass();
+    world.live(1);
+    // Nobody knows: it goes on, and is not completed.
+    world.alarms = Some(Err("no answer".into()));
+    for _ in 0..20 {
+        world.pass();
+        world.live(60);
+    }
+    assert_eq!(state(&world), "IN_PROGRESS");
+    let told = world.service.status.events.iter().filter(|event| event.message.contains("no answer")).count();
+    assert_eq!(told, 1);
+    world.alarms = quiet(&["errors"]);
+    world.pass();
+    assert!(world.said("(service web) (deployment ecs-svc/2) deployment failed: alarm detected."));
+    assert_eq!(world.service.status.history[0].alarms, ["errors"]);
+    world.settle();
+    world.is_done("ecs-svc/1");
+
+    // Still raised: what repairs it can be deployed.
+    world.update(false);
+    world.settle();
+    world.is_done("ecs-svc/3");
+    assert!(world.service.status.history[0].unwatched);
+    assert!(world.said("(deployment ecs-svc/3) its alarms are not monitored during this deployment"));
+}
+
+#[test]
+fn what_comes_back_has_its_own_capacity_providers() {
+    let shares = |provider: &str| {
+        vec![Share {
+            capacity_provider: provider.into(),
+            weight: 1,
+            group: format!("{provider}-group"),
+            ..Share::default()
+        }]
+    };
+    let mut world = World::new(2, 100, 200).breaking();
+    world.service.spec.capacity_providers = shares("one");
+    world.settle();
+    world.is_done("ecs-svc/1");
+    world.service.spec.capacity_providers = shares("two");
+    world.update(true);
+    world.settle();
+    world.is_done("ecs-svc/1");
+    assert_eq!(world.service.status.deployments[0].capacity_providers, shares("one"));
+    world.kill(0);
+    let started = world.pass().starts;
+    let of = |start: &Start| start.share.as_ref().map(|share| share.capacity_provider.clone());
+    assert_eq!(started.iter().filter_map(of).collect::<Vec<_>>(), ["one"]);
+    // Of a deployment that is wanted the strategy can change without another one.
+    world.update(false);
+    world.settle();
+    world.service.spec.capacity_providers = shares("three");
+    world.pass();
+    assert_eq!(world.service.status.deployments[0].capacity_providers, shares("three"));
 }

@@ -49,7 +49,9 @@ fn change(context: &Context<'_>, request: &Value, label: impl Fn(&Value) -> Resu
         }
     }
     for (node, labels) in writes {
-        context.patch_node(&node.name, &node.uid, &json!({"metadata": {"labels": labels}}))?;
+        if !context.patch_node(&node.name, &node.uid, &json!({"metadata": {"labels": labels}}))? {
+            return Err(missing(&context.options.instance_arn(&cluster, &node.uid)));
+        }
     }
     Ok(json!({"attributes": given}))
 }
@@ -60,8 +62,11 @@ fn target<'a>(context: &Context<'_>, cluster: &str, given: &Value, nodes: &'a [I
     if id.is_empty() {
         return Err(Fault::parameter("A target ID must be specified."));
     }
-    instances::find(context, cluster, id, nodes)?
-        .ok_or_else(|| Fault::new("TargetNotFoundException", format!("Unable to find target {id}.")))
+    instances::find(context, cluster, id, nodes)?.ok_or_else(|| missing(id))
+}
+
+fn missing(id: &str) -> Fault {
+    Fault::new("TargetNotFoundException", format!("Unable to find target {id}."))
 }
 
 fn kind(given: &str) -> Result<()> {

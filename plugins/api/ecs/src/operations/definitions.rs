@@ -7,7 +7,7 @@ use gantry_sdk::{Value, json};
 
 use super::describe::Included;
 use super::refused::{self, refuse, refuse_word};
-use super::{Context, health, linux, naming, numbers, order, placement, secrets, volumes};
+use super::{Context, files, health, linux, naming, numbers, order, placement, secrets, ulimits, volumes};
 use crate::fault::{Fault, Result};
 use crate::names::{identifier, label, revision_name};
 use crate::object::{Definition, copy, items, moments, seconds, text, texts};
@@ -75,9 +75,9 @@ fn spec(context: &Context<'_>, request: &Value) -> Result<Value> {
     }
     let containers: Vec<Value> =
         all.iter().map(|container| self::container(container, request)).collect::<Result<_>>()?;
+    naming::check(request)?;
     together(all)?;
     let volumes = volumes::of_definition(request)?;
-    naming::check(request)?;
     numbers::task(request)?;
     numbers::shares(request)?;
     let mut spec = json!({
@@ -126,6 +126,8 @@ fn check(given: &Value, task: &Value) -> Result<()> {
     volumes::of_container(given, task, &path)?;
     health::check(given, &path)?;
     secrets::check(given, &path)?;
+    files::check(given, &path)?;
+    ulimits::check(given, &path)?;
     let number = |key: &str| given.get(key).and_then(Value::as_i64);
     if text(task, "memory").is_empty() && number("memory").is_none() && number("memoryReservation").is_none() {
         return Err(Fault::client(

@@ -6,6 +6,8 @@ mod capacity;
 mod clusters;
 mod definitions;
 mod describe;
+mod endpoints;
+mod files;
 mod health;
 mod instances;
 mod linux;
@@ -21,6 +23,7 @@ mod services;
 mod settings;
 mod tags;
 pub(crate) mod tasks;
+mod ulimits;
 mod volumes;
 
 pub use clusters::is_leaving;

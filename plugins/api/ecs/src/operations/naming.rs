@@ -14,6 +14,9 @@ const NAMES: [&str; 4] = ["dnsSearchDomains", "dnsServers", "extraHosts", "hostn
 /// What only one can have.
 const ONE: [&str; 3] = ["dnsSearchDomains", "dnsServers", "hostname"];
 
+/// Where containers of one task find each other.
+const LOCAL: &str = "127.0.0.1";
+
 /// Looks at all containers of a definition.
 pub fn check(definition: &Value) -> Result<()> {
     let all = items(definition, "containerDefinitions");
@@ -21,6 +24,7 @@ pub fn check(definition: &Value) -> Result<()> {
     for container in all {
         allowed(container, mode)?;
         valid(container)?;
+        links(container, all, mode)?;
     }
     for name in ONE {
         let mut said =
@@ -34,11 +38,39 @@ pub fn check(definition: &Value) -> Result<()> {
         }
     }
     let mut hosts: BTreeMap<&str, &str> = BTreeMap::new();
-    for entry in all.iter().flat_map(|container| items(container, "extraHosts")) {
-        let (name, address) = (text(entry, "hostname"), text(entry, "ipAddress"));
+    let own = all.iter().flat_map(|container| items(container, "extraHosts"));
+    let own = own.map(|entry| (text(entry, "hostname"), text(entry, "ipAddress")));
+    // All containers of a task are at one place.
+    let linked = all.iter().flat_map(|container| texts(container, "links")).map(|given| (link(given).1, LOCAL));
+    for (name, address) in own.chain(linked) {
         if hosts.insert(name, address).is_some_and(|other| other != address) {
             return Err(Fault::client(format!(
-                "Containers of a task share one network here, and extraHosts gives {name} two addresses."
+                "Containers of a task share one network here, and extraHosts and links give {name} two addresses."
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// `NAME` or `NAME:ALIAS` of a link: the container, and what it is called.
+pub fn link(given: &str) -> (&str, &str) {
+    given.split_once(':').unwrap_or((given, given))
+}
+
+/// Whether links lead somewhere.
+fn links(container: &Value, all: &[Value], mode: &str) -> Result<()> {
+    let path = format!("containerDefinitions[{}].links", text(container, "name"));
+    for given in texts(container, "links") {
+        if !matches!(mode, "" | "bridge") {
+            return Err(Fault::client(format!("Links are not supported when networkMode={mode}.")));
+        }
+        let (name, alias) = link(given);
+        if !all.iter().any(|other| text(other, "name") == name) {
+            return Err(Fault::client(format!("{path}: Unknown container '{name}'.")));
+        }
+        if !is_domain(alias) {
+            return Err(Fault::client(format!(
+                "Invalid value {given:?} for {path}: give NAME:ALIAS, where ALIAS is a name of a host."
             )));
         }
     }

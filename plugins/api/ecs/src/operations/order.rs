@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use gantry_sdk::Value;
 
+use super::naming;
 use crate::fault::{Fault, Result};
-use crate::object::{items, text};
+use crate::object::{items, text, texts};
 
 /// Whether there is an order: no container comes after itself, and what others wait for can come.
 pub fn check(containers: &[Value]) -> Result<()> {
@@ -61,8 +62,9 @@ fn can_be(container: &Value, dependency: &Value, containers: &[Value]) -> Result
     }
 }
 
-/// The containers before one: those that it waits for, and those whose volumes it has.
+/// The containers before one: those that it waits for, those whose volumes it has, and those that it is linked to.
 fn before(container: &Value) -> Vec<&str> {
     let named = items(container, "dependsOn").iter().map(|dependency| text(dependency, "containerName"));
-    named.chain(items(container, "volumesFrom").iter().map(|from| text(from, "sourceContainer"))).collect()
+    let volumes = items(container, "volumesFrom").iter().map(|from| text(from, "sourceContainer"));
+    named.chain(volumes).chain(texts(container, "links").map(|link| naming::link(link).0)).collect()
 }

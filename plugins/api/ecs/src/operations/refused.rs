@@ -36,14 +36,11 @@ pub const CONTAINER: &[&str] = &[
     "credentialSpecs",
     "disableNetworking",
     "dockerSecurityOptions",
-    "environmentFiles",
     "firelensConfiguration",
-    "links",
     "repositoryCredentials",
     "resourceRequirements",
     "restartPolicy",
     "systemControls",
-    "ulimits",
 ];
 
 /// Of a container's `linuxParameters`.
@@ -58,14 +55,8 @@ pub const PORT: &[&str] = &["appProtocol", "containerPortRange"];
 pub const RUN: &[&str] = &["enableECSManagedTags", "enableExecuteCommand", "referenceId", "volumeConfigurations"];
 
 /// Of CreateService and UpdateService.
-pub const SERVICE: &[&str] = &[
-    "enableECSManagedTags",
-    "enableExecuteCommand",
-    "healthCheckGracePeriodSeconds",
-    "role",
-    "volumeConfigurations",
-    "vpcLatticeConfigurations",
-];
+pub const SERVICE: &[&str] =
+    &["enableECSManagedTags", "enableExecuteCommand", "role", "volumeConfigurations", "vpcLatticeConfigurations"];
 /// Of its Service Connect.
 pub const CONNECT: &[&str] = &["accessLogConfiguration", "logConfiguration"];
 /// Of one name there.

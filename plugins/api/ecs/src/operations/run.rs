@@ -15,6 +15,8 @@ use crate::object::{Definition, Task, items, text, texts};
 
 /// Tasks of one request.
 const MOST: i64 = 10;
+/// Of a race with whoever takes away what has stopped.
+const TRIES: u32 = 3;
 /// Digits of a task's id.
 const ID: usize = 32;
 /// Digits of a request's digest.
@@ -91,8 +93,12 @@ fn unless_gone(context: &Context<'_>, made: &[Task], cluster: &str) -> Result<()
     let Err(gone) = context.cluster(Some(cluster)) else { return Ok(()) };
     let stop = json!({"desiredStatus": "STOPPED", "stopCode": "TaskFailedToStart", "stoppedReason": "Its cluster was deleted"});
     for made in made {
-        let task = context.get::<Task>(&made.metadata.name)?;
-        task.map_or(Ok(()), |task| context.patch(&task, &stop))?;
+        if let Some(task) = context.get::<Task>(&made.metadata.name)? {
+            // Whoever took it away has done more than is wanted here.
+            context
+                .patch(&task, &stop)
+                .or_else(|fault| if fault.status.is_server_error() { Err(fault) } else { Ok(()) })?;
+        }
     }
     Err(gone)
 }
@@ -138,11 +144,18 @@ impl Asked<'_> {
         if let Some(spec) = task.spec.as_object_mut().filter(|_| !same.is_null()) {
             spec.insert(SAME.to_owned(), same.clone());
         }
-        if context.create(&task)? {
-            return Ok(task);
+        let mut found = None;
+        for _ in 0..TRIES {
+            if context.create(&task)? {
+                return Ok(task);
+            }
+            // One that has stopped may be forgotten just now.
+            found = context.get::<Task>(&id)?;
+            if found.is_some() {
+                break;
+            }
         }
-        let old = context.get::<Task>(&id)?;
-        let old = old.ok_or_else(|| Fault::server("a task was taken away while it was made"))?;
+        let old = found.ok_or_else(|| Fault::client("Too many concurrent attempts to make the same task."))?;
         if !same.is_null() && old.spec.get(SAME) != Some(&same) {
             let arn = context.options.task_arn(&self.cluster, &id);
             return Err(Fault::new(

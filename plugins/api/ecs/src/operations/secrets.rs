@@ -1,7 +1,10 @@
-//! `secrets` of a container: variables whose values Secrets of the namespace have, by `NAME:KEY`.
+//! `secrets` of a container: variables whose values Secrets of the namespace have, by `NAME:KEY`, or AWS, by ARNs and names
+//! of parameters.
 
+use ecs_common::endpoints::Aws;
 use gantry_sdk::Value;
 
+use super::endpoints;
 use crate::fault::{Fault, Result};
 use crate::object::{items, text};
 
@@ -28,19 +31,28 @@ pub fn check(container: &Value, path: &str) -> Result<()> {
 }
 
 fn source(from: &str, what: &str) -> Result<()> {
-    let missing = |of: &str| {
-        Err(Fault::client(format!(
-            "{what} {from} is not supported: it needs a plugin for {of}, which this control plane does not have. Give NAME:KEY \
-             of a Secret of the namespace."
-        )))
-    };
-    match from.split_once(':') {
-        Some(("arn", rest)) if rest.contains(":secretsmanager:") => missing("AWS Secrets Manager"),
+    let need = |aws: Aws| endpoints::need(aws, &format!("{what} {from}"));
+    let parts: Vec<&str> = from.split(':').collect();
+    match parts.as_slice() {
+        // After the secret: a member of its JSON, a version's stage, a version's id.
+        ["arn", _, "secretsmanager", _, _, "secret", name, more @ ..] if !name.is_empty() && more.len() <= 3 => {
+            need(Aws::SecretsManager)
+        }
+        ["arn", _, "ssm", _, _, name] if name.strip_prefix("parameter/").is_some_and(is_parameter) => need(Aws::Ssm),
         // A name alone is that of a parameter.
-        Some(("arn", _)) | None => missing("AWS Systems Manager"),
-        Some((name, key)) if is_name(name) && is_key(key) => Ok(()),
-        Some(_) => Err(Fault::client(format!("Invalid value {from:?} for {what}: give NAME:KEY of a Secret."))),
+        [name] if is_parameter(name) => need(Aws::Ssm),
+        [name, key] if is_name(name) && is_key(key) => Ok(()),
+        _ => Err(Fault::client(format!(
+            "Invalid value {from:?} for {what}: give NAME:KEY of a Secret, the name or the ARN of a parameter of Systems \
+             Manager, or the ARN of a secret of Secrets Manager."
+        ))),
     }
+}
+
+/// What can be the name of a parameter.
+fn is_parameter(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/');
+    (1..=1011).contains(&text.len()) && text.bytes().all(inner)
 }
 
 /// What can be the name of a Secret.

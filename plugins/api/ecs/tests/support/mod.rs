@@ -99,6 +99,15 @@ impl Caller {
     }
 }
 
+/// What the bundle gives `controller-ecs`: its endpoints, and where it may send requests.
+pub fn granted(caller: &Caller, endpoints: Value, http: &[&str]) {
+    caller.host.add_json(json!({
+        "apiVersion": "gantry.dev/v1alpha1", "kind": "Plugin", "metadata": {"name": "ours"},
+        "spec": {"config": {"endpoints": endpoints}, "grants": {"http": http}},
+        "status": {"kinds": ["tasks.ecs.gantry.dev", "services.ecs.gantry.dev"]},
+    }));
+}
+
 /// A container.
 pub fn container(name: &str) -> Value {
     json!({"name": name, "image": "web:1", "memory": 64})

@@ -11,6 +11,8 @@ use super::words::Teller;
 pub enum Why {
     /// Too many of its tasks have failed.
     Breaker,
+    /// An alarm was raised.
+    Alarm,
     /// Somebody asked for it.
     Wanted,
 }
@@ -20,6 +22,7 @@ impl Why {
     pub fn record(self) -> &'static str {
         match self {
             Self::Breaker => "Service deployment failed: the deployment circuit breaker was triggered.",
+            Self::Alarm => "Service deployment failed: a deployment alarm is in the ALARM state.",
             Self::Wanted => "Service deployment was stopped by a request to stop it.",
         }
     }
@@ -28,6 +31,7 @@ impl Why {
     fn speaker(self) -> &'static str {
         match self {
             Self::Breaker => "ECS deployment circuit breaker",
+            Self::Alarm => "ECS deployment alarms",
             Self::Wanted => "ECS deployment stopped",
         }
     }
@@ -36,6 +40,7 @@ impl Why {
     fn what(self) -> &'static str {
         match self {
             Self::Breaker => "tasks failed to start.",
+            Self::Alarm => "alarm detected.",
             Self::Wanted => "stopped by a request to stop it.",
         }
     }
@@ -45,12 +50,16 @@ impl Why {
 pub fn begin(status: &mut ServiceStatus, spec: &ServiceSpec, now: Time) {
     let wanted = &spec.deployment;
     if wanted.id.is_empty() || wanted.id == status.seen {
+        // What came back in the place of the one that is wanted goes by its own strategy.
+        let same = status.deployments.iter_mut().find(|known| known.is_primary() && known.id == wanted.id);
+        same.into_iter().for_each(|known| known.capacity_providers.clone_from(&spec.capacity_providers));
         return;
     }
     status.seen.clone_from(&wanted.id);
     let deployment = Deployment {
         id: wanted.id.clone(),
         template: spec.template.clone(),
+        capacity_providers: spec.capacity_providers.clone(),
         created_at: wanted.created_at.or(Some(now)),
         rollout_state_reason: format!("ECS deployment {} in progress.", wanted.id),
         ..Deployment::default()
@@ -88,6 +97,7 @@ pub fn fail(status: &mut ServiceStatus, why: Why, rollback: bool, now: Time, tel
     let back = known.unwrap_or_else(|| Deployment {
         id: good.id.clone(),
         template: good.template,
+        capacity_providers: good.capacity_providers,
         created_at: good.created_at,
         ..Deployment::default()
     });
@@ -105,8 +115,13 @@ pub fn complete(status: &mut ServiceStatus, now: Time, teller: &Teller<'_>) {
     "COMPLETED".clone_into(&mut primary.rollout_state);
     primary.rollout_state_reason = format!("ECS deployment {} completed.", primary.id);
     primary.updated_at = Some(now);
-    let (id, template, created_at) = (primary.id.clone(), primary.template.clone(), primary.created_at);
-    teller.say(status, &format!("(deployment {id}) deployment completed."));
+    let good = Good {
+        id: primary.id.clone(),
+        template: primary.template.clone(),
+        created_at: primary.created_at,
+        capacity_providers: primary.capacity_providers.clone(),
+    };
+    teller.say(status, &format!("(deployment {}) deployment completed.", good.id));
     history::completed(status, now);
-    status.good = Some(Good { id, template, created_at });
+    status.good = Some(good);
 }

@@ -88,7 +88,7 @@ fn step(sight: Sight<'_>, set: &TaskSet, plan: &mut Plan) {
     let starts = if wait.is_some() { 0 } else { step.starts };
     let starts = starting(sight, set, deployment, &present.new, starts);
     let mut stops = step.stops;
-    let unhealthy = replica::with_unhealthy(present.new.iter().copied(), &mut stops);
+    let unhealthy = replica::with_unhealthy(sight.now, present.new.iter().copied(), &mut stops);
     let stops: Vec<String> = stops.iter().map(|member| member.id.clone()).collect();
     settled(sight, deployment, &present.new, starts.is_empty() && stops.is_empty());
     let teller = teller(sight, &set.id);
@@ -154,5 +154,7 @@ fn finish(sight: Sight<'_>, plan: &mut Plan) {
     }
     let unwell = sight.members.iter().filter(|m| m.is_running() && !m.is_healthy(sight.now, sight.well));
     let next = unwell.filter_map(|m| Some(sight.well.saturating_sub(sight.now.since(m.started_at?)))).min();
-    plan.again = plan.again.into_iter().chain(next.filter(|left| *left > Duration::ZERO)).min();
+    let next =
+        next.filter(|left| *left > Duration::ZERO).into_iter().chain(replica::grace_ends(sight.now, sight.members));
+    plan.again = plan.again.into_iter().chain(next).min();
 }

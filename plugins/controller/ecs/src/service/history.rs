@@ -30,9 +30,23 @@ pub fn begun(status: &mut ServiceStatus, deployment: &Deployment, providers: &[S
     status.history.truncate(MOST);
 }
 
+/// The last one begins with alarms raised, which say nothing of it.
+pub fn unwatched(status: &mut ServiceStatus) {
+    open(status).into_iter().for_each(|record| record.unwatched = true);
+}
+
+/// For these alarms the last one is about to be given up.
+pub fn raised(status: &mut ServiceStatus, names: &[String]) {
+    open(status).into_iter().for_each(|record| record.alarms = names.to_vec());
+}
+
+fn open(status: &mut ServiceStatus) -> Option<&mut Record> {
+    status.history.first_mut().filter(|record| record.finished_at.is_none())
+}
+
 /// The last one was given up, and another came back if there is one.
 pub fn failed(status: &mut ServiceStatus, why: Why, failures: u32, back: &str, now: Time) {
-    let Some(record) = status.history.first_mut().filter(|record| record.finished_at.is_none()) else { return };
+    let Some(record) = open(status) else { return };
     record.failures = failures;
     record.stopped_at = (why == Why::Wanted).then_some(now);
     why.record().clone_into(&mut record.reason);
@@ -46,7 +60,7 @@ pub fn failed(status: &mut ServiceStatus, why: Why, failures: u32, back: &str, n
 
 /// The last one has all that it wants, or the one that came back instead has.
 pub fn completed(status: &mut ServiceStatus, now: Time) {
-    let Some(record) = status.history.first_mut().filter(|record| record.finished_at.is_none()) else { return };
+    let Some(record) = open(status) else { return };
     end(record, if record.back.is_empty() { "SUCCESSFUL" } else { "ROLLBACK_SUCCESSFUL" }, now);
 }
 

@@ -44,6 +44,8 @@ pub struct Member {
     pub health: String,
     /// When it first passed all of them.
     pub healthy_at: Option<Time>,
+    /// How long after its start failed ones are looked over.
+    pub grace: Duration,
 }
 
 const FIELDS: [&str; 17] = [
@@ -92,7 +94,8 @@ struct Row {
 pub fn of(service: &Service) -> Result<Vec<Member>> {
     let query = Query::of::<Task>().namespace(&service.metadata.namespace).owner(&service.metadata.uid);
     let rows: Vec<Row> = objects::rows(&query, FIELDS)?;
-    Ok(rows.into_iter().map(Member::from).collect())
+    let grace = service.spec.grace();
+    Ok(rows.into_iter().map(|row| Member { grace, ..Member::from(row) }).collect())
 }
 
 impl From<Row> for Member {
@@ -113,6 +116,7 @@ impl From<Row> for Member {
             unplaced: row.unplaced.unwrap_or_default(),
             health: row.health.unwrap_or_default(),
             healthy_at: row.healthy,
+            grace: Duration::ZERO,
         }
     }
 }
@@ -133,9 +137,20 @@ impl Member {
         !self.health.is_empty()
     }
 
-    /// Whether it fails them, and so has to go.
+    /// Whether it fails them.
     pub fn is_unhealthy(&self) -> bool {
         self.health == "UNHEALTHY"
+    }
+
+    /// Whether it fails them and has run for longer than that is looked over, so that it has to go.
+    pub fn is_given_up(&self, now: Time) -> bool {
+        self.is_unhealthy() && self.graced_for(now).is_none()
+    }
+
+    /// In how long failed health checks begin to count; none: they do.
+    pub fn graced_for(&self, now: Time) -> Option<Duration> {
+        let left = self.grace.saturating_sub(now.since(self.started_at?));
+        (!left.is_zero()).then_some(left)
     }
 
     /// Whether it passes its health checks, or has run for so long that it is taken to be well.
@@ -147,7 +162,8 @@ impl Member {
     /// Whether it had ended by itself, or failed its health checks, before it was well.
     pub fn has_failed(&self, after: Duration) -> bool {
         let was_well = self.healthy_until(self.ended_at.unwrap_or_default(), after).is_some();
-        self.is_stopped() && (OWN.contains(&self.stop_code.as_str()) || self.is_unhealthy()) && !was_well
+        let unhealthy = self.is_given_up(self.ended_at.unwrap_or_default());
+        self.is_stopped() && (OWN.contains(&self.stop_code.as_str()) || unhealthy) && !was_well
     }
 
     /// Up to when it was well, if it ever was.

@@ -1,5 +1,6 @@
 //! Services: so many tasks of a definition, or one on each node, and how one revision takes over from another.
 
+mod alarms;
 mod breaker;
 mod daemon;
 mod deployments;

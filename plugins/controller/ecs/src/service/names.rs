@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use gantry_sdk::api::{ObjectMeta, Resource, Service as Named};
+use ecs_common::connect::{self, RESERVED_BY};
+use gantry_sdk::api::{Resource, Service as Named};
 use gantry_sdk::objects::{self, Query, Write};
-use gantry_sdk::{ObjectRef, Result, Value, json};
+use gantry_sdk::{Error, ObjectRef, Result, Value, json};
 
 use super::object::{Service, ServiceStatus, Target};
-
-/// Where a Service says what it is called: see `discovery-cloudmap`.
-const NAMESPACE: &str = "servicediscovery.gantry.dev/namespace";
-const NAME: &str = "servicediscovery.gantry.dev/service";
 
 /// Those of all deployments that have tasks.
 fn wanted(status: &ServiceStatus) -> BTreeMap<&str, &Target> {
@@ -28,8 +25,8 @@ pub fn make(service: &Service, status: &ServiceStatus) -> Result<()> {
     let missing = wanted.values().filter(|target| !there.contains(&target.registry));
     for target in missing {
         match objects::apply_one(Write::create_json(&object(service, target))) {
-            // Of another service: whoever asked for it was told, unless both did at once.
-            Err(error) if error.is_already_exists() => {}
+            // It was reserved for this service, when somebody asked for it.
+            Err(error) if error.is_already_exists() => adopt(service, &target.registry)?,
             answer => answer.map(drop)?,
         }
     }
@@ -56,11 +53,26 @@ fn there(service: &Service) -> Result<Vec<String>> {
     Ok(rows.into_iter().map(|(name,)| name).collect())
 }
 
+/// Takes over a name that was reserved for the service. That of another one stays as it is.
+fn adopt(service: &Service, registry: &str) -> Result<()> {
+    let Some(there) = objects::get::<Named>(&ObjectRef::of::<Named>(service.namespace(), registry))? else {
+        return Err(Error::conflict(format!("the name {registry} was taken away meanwhile")));
+    };
+    let by = there.metadata.annotations.get(RESERVED_BY).map(String::as_str);
+    if !there.metadata.owner_references.is_empty() || by != Some(service.name()) {
+        return Ok(());
+    }
+    let owners = [service.controller_reference()];
+    let patch = json!({"metadata": {"ownerReferences": owners, "annotations": {RESERVED_BY: null}}});
+    let write = Write::patch(there.reference(), &patch).if_uid(there.uid());
+    objects::apply_one(write.if_version(&there.metadata.resource_version)).map(drop)
+}
+
 fn object(service: &Service, target: &Target) -> Value {
-    let mut metadata = ObjectMeta::named(service.namespace(), &target.registry);
-    metadata.annotations.insert(NAMESPACE.to_owned(), target.namespace.clone());
-    metadata.annotations.insert(NAME.to_owned(), target.name.clone());
-    metadata.owner_references.push(service.controller_reference());
-    json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata,
-        "spec": {"clusterIP": "None", "ports": [{"port": target.port, "protocol": "TCP"}]}})
+    let names = (target.name.as_str(), target.namespace.as_str());
+    let mut object = connect::service(service.namespace(), &target.registry, names, target.port.into());
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("ownerReferences".to_owned(), json!([service.controller_reference()]));
+    }
+    object
 }

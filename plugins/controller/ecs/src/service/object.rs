@@ -1,6 +1,7 @@
 //! The kind Service, as far as it is read and written here. Words and shapes in specs are those of ECS's API.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ecs_common::capacity::Share;
 use gantry_sdk::Value;
@@ -58,6 +59,8 @@ pub struct ServiceSpec {
     /// Which deployment is to be given up, whatever becomes of its tasks.
     #[serde(deserialize_with = "or_default")]
     pub stop: Stop,
+    /// Seconds after a task's start in which its service looks over failed health checks; 0 when absent.
+    pub health_check_grace_period_seconds: Option<u32>,
     /// Its tags, which its tasks get when they are made with `propagateTags` SERVICE.
     #[serde(deserialize_with = "or_default")]
     pub tags: Vec<Value>,
@@ -167,6 +170,24 @@ pub struct Configuration {
     /// Ends deployments whose tasks fail.
     #[serde(deserialize_with = "or_default")]
     pub deployment_circuit_breaker: Breaker,
+    /// Ends deployments during which something is wrong elsewhere.
+    #[serde(deserialize_with = "or_default")]
+    pub alarms: DeploymentAlarms,
+}
+
+/// `deploymentConfiguration.alarms`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeploymentAlarms {
+    /// Alarms of CloudWatch.
+    #[serde(deserialize_with = "or_default")]
+    pub alarm_names: Vec<String>,
+    /// Whether they do anything.
+    #[serde(deserialize_with = "or_default")]
+    pub enable: bool,
+    /// Whether what was there before comes back.
+    #[serde(deserialize_with = "or_default")]
+    pub rollback: bool,
 }
 
 /// `deploymentConfiguration.deploymentCircuitBreaker`
@@ -228,6 +249,9 @@ pub struct Good {
     pub template: Template,
     /// When it had begun.
     pub created_at: Option<Time>,
+    /// How its tasks were shared among capacity providers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub capacity_providers: Vec<Share>,
 }
 
 /// `status.deployments[]`
@@ -240,6 +264,9 @@ pub struct Deployment {
     pub status: String,
     /// What its tasks are made from.
     pub template: Template,
+    /// How its tasks are shared among capacity providers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub capacity_providers: Vec<Share>,
     /// When it was asked for.
     pub created_at: Option<Time>,
     /// When its state last changed.
@@ -272,6 +299,29 @@ pub struct Deployment {
     pub unplaced: bool,
     /// Its tasks fail so often that it waits between them: said once.
     pub struggling: bool,
+    /// What is known of its alarms, once somebody has asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alarms: Option<Watched>,
+}
+
+/// `status.deployments[].alarms`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Watched {
+    /// When they were last asked for.
+    pub asked_at: Option<Time>,
+    /// When there last was an answer.
+    pub seen_at: Option<Time>,
+    /// Some were raised at the beginning: nobody looks any more.
+    pub ignored: bool,
+    /// There was no answer: said once.
+    pub silent: bool,
+    /// Those that are not there: said once.
+    pub missing: Vec<String>,
+    /// How long they are watched once all tasks are well.
+    pub bake_seconds: u64,
+    /// Since when all tasks are well.
+    pub well_since: Option<Time>,
 }
 
 /// `status.history[]`: a deployment from its beginning to its end, as ServiceDeployment has it.
@@ -309,6 +359,12 @@ pub struct Record {
     pub back_at: Option<Time>,
     /// Tasks that had failed when it was given up.
     pub failures: u32,
+    /// Alarms for which it was given up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
+    /// Its alarms were raised when it began, and so not looked at.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unwatched: bool,
 }
 
 /// `status.events[]`
@@ -329,6 +385,11 @@ impl ServiceSpec {
         self.scheduling_strategy == "DAEMON"
     }
 
+    /// How long after a task's start its failed health checks are looked over.
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.health_check_grace_period_seconds.unwrap_or(0).into())
+    }
+
     /// Whether somebody else makes its deployments.
     pub fn is_external(&self) -> bool {
         self.deployment_controller == "EXTERNAL"
@@ -339,6 +400,11 @@ impl Deployment {
     /// Whether the others make way for it.
     pub fn is_primary(&self) -> bool {
         self.status == "PRIMARY"
+    }
+
+    /// Whether it is under way and can be given up for one before it.
+    pub fn is_open(&self) -> bool {
+        self.is_primary() && !self.rollback && self.rollout_state == "IN_PROGRESS"
     }
 
     /// Whether it was given up.

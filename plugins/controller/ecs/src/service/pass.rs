@@ -10,7 +10,8 @@ use gantry_sdk::{ObjectRef, Result, json, merge, serde_json};
 
 use super::object::{Service, ServiceStatus};
 use super::plan::{self, Plan, Sight};
-use super::{make, member, names, targets};
+use super::{alarms, make, member, names, targets};
+use crate::controller::Options;
 use crate::object::Task;
 
 /// How long a deleted service can be described.
@@ -18,8 +19,8 @@ const KEPT: Duration = Duration::from_secs(3600);
 /// Writes of one call.
 const BATCH: usize = 100;
 
-/// Brings a service's tasks in line, and tells of them in its status. `well`: how long a task runs before it counts.
-pub fn reconcile(now: Time, key: &ObjectRef, well: Duration) -> Result<Outcome> {
+/// Brings a service's tasks in line, and tells of them in its status.
+pub fn reconcile(now: Time, key: &ObjectRef, options: &Options) -> Result<Outcome> {
     let Some(service) = objects::get::<Service>(key)? else { return Ok(Outcome::Done) };
     if service.metadata.is_deleting() {
         return Ok(Outcome::Done);
@@ -27,7 +28,10 @@ pub fn reconcile(now: Time, key: &ObjectRef, well: Duration) -> Result<Outcome> 
     let members = member::of(&service)?;
     let looks = service.spec.is_daemon() || service.spec.is_external();
     let nodes = if looks { instances::open()? } else { Vec::new() };
-    let plan = plan::plan(Sight { now, well, service: &service, members: &members, nodes: &nodes });
+    let alarms = alarms::look(now, &service, &options.endpoints);
+    let well = Duration::from_secs(options.healthy_after_seconds);
+    let sight = Sight { now, well, service: &service, members: &members, nodes: &nodes, alarms: alarms.as_ref() };
+    let plan = plan::plan(sight);
     names::make(&service, &plan.status)?;
     // Load balancers first: what is about to stop gets no more requests.
     targets::sync(&service, &plan.status, &members, &plan.stops)?;

@@ -10,10 +10,11 @@ use gantry_sdk::api::Time;
 use super::breaker::{self, Failures};
 use super::deployments::Why;
 use super::member::Member;
-use super::object::{Deployment, Service, ServiceStatus};
+use super::object::{Service, ServiceStatus};
 use super::replica::{Bounds, Present};
 use super::words::Teller;
-use super::{daemon, deployments, external, replica, targets};
+use super::{alarms, daemon, deployments, external, history, replica, targets};
+use crate::aws::Alarms;
 
 /// What the planner sees.
 #[derive(Clone, Copy)]
@@ -28,6 +29,8 @@ pub struct Sight<'a> {
     pub members: &'a [Member],
     /// Names of nodes that take tasks; DAEMON and task sets look at them.
     pub nodes: &'a [String],
+    /// How the alarms of its deployment are, or why nobody knows; none: nobody has asked.
+    pub alarms: Option<&'a Result<Alarms, String>>,
 }
 
 /// A task to start.
@@ -75,7 +78,11 @@ pub fn plan(sight: Sight<'_>) -> Plan {
     deployments::begin(&mut status, &service.spec, now);
     let bounds = bounds(sight);
     let mut failures = watch(sight, &mut status, bounds);
-    if let Some((why, rollback)) = over(service, &status, failures, bounds) {
+    let raised = alarms::note(sight, &mut status, &teller);
+    if let Some((why, rollback)) = over(service, &status, failures, bounds, !raised.is_empty()) {
+        if why == Why::Alarm {
+            history::raised(&mut status, &raised);
+        }
         deployments::fail(&mut status, why, rollback, now, &teller);
         failures = watch(sight, &mut status, bounds);
     }
@@ -88,16 +95,22 @@ pub fn plan(sight: Sight<'_>) -> Plan {
 }
 
 /// Whether the primary deployment is given up, and what was there before comes back.
-fn over(service: &Service, status: &ServiceStatus, failures: Failures, bounds: Bounds) -> Option<(Why, bool)> {
-    let open = |d: &&Deployment| !d.rollback && d.rollout_state == "IN_PROGRESS" && d.is_primary();
-    let primary = status.deployments.iter().find(open)?;
+fn over(
+    service: &Service,
+    status: &ServiceStatus,
+    failures: Failures,
+    bounds: Bounds,
+    raised: bool,
+) -> Option<(Why, bool)> {
+    let primary = status.deployments.iter().find(|deployment| deployment.is_open())?;
     let (stop, configuration) = (&service.spec.stop, &service.spec.deployment_configuration);
     if stop.deployment == primary.id {
         return Some((Why::Wanted, stop.rollback));
     }
     let breaker = configuration.deployment_circuit_breaker;
     let tripped = breaker.enable && failures.count >= threshold(count(bounds.desired));
-    tripped.then_some((Why::Breaker, breaker.rollback))
+    let alarmed = raised.then_some((Why::Alarm, configuration.alarms.rollback));
+    tripped.then_some((Why::Breaker, breaker.rollback)).or(alarmed)
 }
 
 fn bounds(sight: Sight<'_>) -> Bounds {
@@ -177,9 +190,10 @@ fn decide(sight: Sight<'_>, bounds: Bounds, failures: Failures, plan: &mut Plan,
         plan.again = wait;
     }
     let told = std::mem::replace(&mut primary.struggling, wait.is_some());
-    let (shares, mut given) = (&sight.service.spec.capacity_providers, shared(sight.service, &present.new));
+    let shares = primary.capacity_providers.clone();
+    let mut given = shared(&shares, &present.new);
     for node in nodes {
-        let at = next(shares, &given);
+        let at = next(&shares, &given);
         at.and_then(|at| given.get_mut(at)).into_iter().for_each(|tasks| *tasks += 1);
         let share = at.and_then(|at| shares.get(at)).cloned();
         primary.started += 1;
@@ -187,7 +201,7 @@ fn decide(sight: Sight<'_>, bounds: Bounds, failures: Failures, plan: &mut Plan,
         let (deployment, serial) = (primary.id.clone(), primary.started);
         plan.starts.push(Start { id: digest(&seed, 32), deployment, serial, node: node.to_owned(), share });
     }
-    plan.unhealthy = replica::with_unhealthy(sight.members, &mut stops);
+    plan.unhealthy = replica::with_unhealthy(sight.now, sight.members, &mut stops);
     plan.stops = stops.iter().map(|member| member.id.clone()).collect();
     if wait.is_some() && !told {
         teller.say(&mut plan.status, "is unable to consistently start tasks successfully.");
@@ -198,9 +212,9 @@ fn decide(sight: Sight<'_>, bounds: Bounds, failures: Failures, plan: &mut Plan,
 }
 
 /// Tasks that each capacity provider has.
-fn shared(service: &Service, new: &[&Member]) -> Vec<u64> {
+fn shared(shares: &[Share], new: &[&Member]) -> Vec<u64> {
     let has = |share: &Share| new.iter().filter(|m| !m.ending && m.provider == share.capacity_provider).count();
-    service.spec.capacity_providers.iter().map(|share| u64::from(count(has(share)))).collect()
+    shares.iter().map(|share| u64::from(count(has(share)))).collect()
 }
 
 /// What is true when there is nothing to do, and what is said of it.
@@ -212,7 +226,7 @@ fn finish(sight: Sight<'_>, bounds: Bounds, rest: bool, plan: &mut Plan, teller:
     let healthy = present.new.iter().filter(|m| m.is_healthy(sight.now, sight.well)).count() == bounds.desired;
     let given_up = plan.status.deployments.iter().any(|d| d.is_primary() && d.is_failed());
     let steady = rest && all && running && !others && !given_up;
-    if steady && healthy {
+    if alarms::baked(sight, &mut plan.status, steady && healthy) {
         deployments::complete(&mut plan.status, sight.now, teller);
     }
     let was = std::mem::replace(&mut plan.status.steady, steady);
@@ -232,7 +246,9 @@ fn finish(sight: Sight<'_>, bounds: Bounds, rest: bool, plan: &mut Plan, teller:
     let unwell =
         sight.members.iter().filter(|m| m.is_running() && !m.is_checked() && !m.is_healthy(sight.now, sight.well));
     let next = unwell.filter_map(|m| Some(sight.well.saturating_sub(sight.now.since(m.started_at?)))).min();
-    plan.again = plan.again.into_iter().chain(next).min();
+    let grace = replica::grace_ends(sight.now, sight.members);
+    let alarms = alarms::again(sight, &plan.status);
+    plan.again = plan.again.into_iter().chain(next).chain(grace).chain(alarms).min();
 }
 
 /// Tells once of a deployment that some of its tasks fit nowhere.

@@ -66,13 +66,22 @@ pub fn step<'a>(now: Time, well: Duration, bounds: Bounds, present: &Present<'a>
     Step { starts, stops }
 }
 
-/// Tasks that fail their health checks stop, whatever the percentages: they protect nobody, and others start in their
+/// Tasks that fail their health checks after the time of grace stop, whatever the percentages: they protect nobody, and others start in their
 /// places. Gives their ids.
-pub fn with_unhealthy<'a>(members: impl IntoIterator<Item = &'a Member>, stops: &mut Vec<&'a Member>) -> Vec<String> {
-    let unhealthy: Vec<&Member> = members.into_iter().filter(|m| !m.ending && m.is_unhealthy()).collect();
+pub fn with_unhealthy<'a>(
+    now: Time,
+    members: impl IntoIterator<Item = &'a Member>,
+    stops: &mut Vec<&'a Member>,
+) -> Vec<String> {
+    let unhealthy: Vec<&Member> = members.into_iter().filter(|m| !m.ending && m.is_given_up(now)).collect();
     stops.retain(|member| !unhealthy.contains(member));
     stops.extend(&unhealthy);
     unhealthy.into_iter().map(|member| member.id.clone()).collect()
+}
+
+/// In how long the next task that fails its health checks is not spared any more.
+pub fn grace_ends(now: Time, members: &[Member]) -> Option<Duration> {
+    members.iter().filter(|m| m.is_running() && m.is_unhealthy()).filter_map(|m| m.graced_for(now)).min()
 }
 
 /// Those beyond what is wanted.

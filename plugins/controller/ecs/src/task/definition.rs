@@ -118,6 +118,15 @@ pub struct ContainerDefinition {
     /// Variables whose values are kept elsewhere.
     #[serde(deserialize_with = "or_default")]
     pub secrets: Vec<Secret>,
+    /// Files with variables.
+    #[serde(deserialize_with = "or_default")]
+    pub environment_files: Vec<EnvironmentFile>,
+    /// What each of its processes may have.
+    #[serde(deserialize_with = "or_default")]
+    pub ulimits: Vec<Ulimit>,
+    /// Containers under whose names it finds the others.
+    #[serde(deserialize_with = "or_default")]
+    pub links: Vec<String>,
     /// How it is found to be well.
     pub health_check: Option<HealthCheck>,
     /// Containers before it.
@@ -146,9 +155,33 @@ pub struct Secret {
     /// The variable's name.
     #[serde(deserialize_with = "or_default")]
     pub name: String,
-    /// `NAME:KEY` of a Secret of the namespace.
+    /// `NAME:KEY` of a Secret of the namespace, the name or the ARN of a parameter, or what of a secret an ARN names.
     #[serde(deserialize_with = "or_default")]
     pub value_from: String,
+}
+
+/// `environmentFiles[]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EnvironmentFile {
+    /// `arn:aws:s3:::BUCKET/KEY`
+    #[serde(deserialize_with = "or_default")]
+    pub value: String,
+}
+
+/// `ulimits[]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ulimit {
+    /// The end of `RLIMIT_…`, in lower case.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// What holds; -1: no limit.
+    #[serde(deserialize_with = "or_default")]
+    pub soft_limit: i64,
+    /// How far a process may raise it.
+    #[serde(deserialize_with = "or_default")]
+    pub hard_limit: i64,
 }
 
 /// `healthCheck`

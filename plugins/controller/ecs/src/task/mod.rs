@@ -1,6 +1,7 @@
 //! One task and its pod.
 
 pub mod definition;
+pub mod elsewhere;
 pub mod health;
 pub mod naming;
 pub mod observe;

@@ -24,6 +24,14 @@ pub fn add(definition: &DefinitionSpec, spec: &mut Value) {
             aliases.push(alias);
         }
     }
+    // Containers of a task are at one place: a link is another name for it.
+    let linked = all.iter().flat_map(|container| &container.links);
+    for link in linked.map(|link| link.split_once(':').map_or(link.as_str(), |(_, alias)| alias)) {
+        let alias = json!({"ip": "127.0.0.1", "hostnames": [link]});
+        if !aliases.contains(&alias) {
+            aliases.push(alias);
+        }
+    }
     set(spec, "hostAliases", (!aliases.is_empty()).then(|| json!(aliases)));
 }
 
@@ -45,6 +53,10 @@ mod tests {
             (
                 json!([{"name": "a", "extraHosts": [host("x")]}, {"name": "b", "hostname": "h", "extraHosts": [host("x"), host("y")]}]),
                 json!({"hostname": "h", "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["x"]}, {"ip": "192.0.2.1", "hostnames": ["y"]}]}),
+            ),
+            (
+                json!([{"name": "a", "links": ["b:db", "b"]}, {"name": "b"}, {"name": "c", "links": ["b:db"]}]),
+                json!({"hostAliases": [{"ip": "127.0.0.1", "hostnames": ["db"]}, {"ip": "127.0.0.1", "hostnames": ["b"]}]}),
             ),
             (
                 json!([{"name": "a", "dnsServers": ["192.0.2.2"]}, {"name": "b", "dnsSearchDomains": ["example.com"]}]),

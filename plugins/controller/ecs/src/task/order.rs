@@ -29,9 +29,11 @@ pub fn annotation(definition: &DefinitionSpec) -> Option<String> {
     let mut order: BTreeMap<String, BTreeMap<String, &str>> = BTreeMap::new();
     for container in all {
         // Whose volumes it has is there before it.
-        let givers = container.volumes_from.iter().map(|from| (&from.source_container, "started"));
-        let named = container.depends_on.iter().map(|on| (&on.container_name, state(&on.condition)));
-        for (before, state) in givers.chain(named) {
+        let givers = container.volumes_from.iter().map(|from| (from.source_container.as_str(), "started"));
+        let named = container.depends_on.iter().map(|on| (on.container_name.as_str(), state(&on.condition)));
+        let linked = container.links.iter().map(|link| (link.split(':').next().unwrap_or_default(), "started"));
+        // What it says of another comes last, and counts.
+        for (before, state) in linked.chain(givers).chain(named) {
             if let (Some(after), Some(before)) = (name(&container.name), name(before)) {
                 order.entry(after).or_default().insert(before, state);
             }
@@ -94,7 +96,7 @@ mod tests {
             {"name": "App_1", "dependsOn": [{"containerName": "db", "condition": "HEALTHY"}, {"containerName": "job", "condition": "COMPLETE"}]},
             {"name": "db", "dependsOn": [{"containerName": "job", "condition": "START"}], "startTimeout": 30},
             {"name": "job", "startTimeout": 60},
-            {"name": "reads", "volumesFrom": [{"sourceContainer": "db"}]},
+            {"name": "reads", "volumesFrom": [{"sourceContainer": "db"}], "links": ["job:work"]},
         ]}))
         .unwrap()
     }
@@ -104,7 +106,7 @@ mod tests {
         let order: Value = from_str(&annotation(&definition()).unwrap()).unwrap();
         assert_eq!(
             order,
-            json!({"container-0": {"db": "ready", "job": "ended"}, "db": {"job": "started"}, "reads": {"db": "started"}})
+            json!({"container-0": {"db": "ready", "job": "ended"}, "db": {"job": "started"}, "reads": {"db": "started", "job": "started"}})
         );
         assert_eq!(annotation(&DefinitionSpec::default()), None);
     }

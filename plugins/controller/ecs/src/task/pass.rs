@@ -9,19 +9,24 @@ use gantry_sdk::objects::{self, Write};
 use gantry_sdk::{ErrorCode, ObjectRef, Result, json, merge, serde_json};
 
 use super::definition::{DefinitionSpec, TaskDefinition};
+use super::elsewhere::Fetched;
 use super::plan::{self, Act};
-use super::{health, observe, order, pod, ports};
+use super::{elsewhere, health, observe, order, pod, ports};
+use crate::controller::Options;
 use crate::object::{Task, TaskStatus};
 
 /// How long a task can be described after it has stopped; about as long as ECS does.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// Brings a task's pod in line, and tells of it in the task's status. `asked` is where its containers ask about it.
-pub fn reconcile(now: Time, key: &ObjectRef, asked: Option<SocketAddrV4>) -> Result<Outcome> {
+/// Brings a task's pod in line, and tells of it in the task's status.
+pub fn reconcile(now: Time, key: &ObjectRef, options: &Options) -> Result<Outcome> {
     let target = ObjectRef::of::<Pod>(&key.namespace, &key.name);
     let Some(task) = objects::get::<Task>(key)? else { return orphaned(now, &target) };
     let pod = objects::get::<Pod>(&target)?.filter(|pod| pod.metadata.is_controlled_by(&task.metadata.uid));
     if task.status.last_status == "STOPPED" || task.metadata.is_deleting() {
+        if task.status.fetched {
+            elsewhere::clear(&task)?;
+        }
         return match pod.as_ref().map_or(Ok(Outcome::Done), |pod| clear(now, pod))? {
             Outcome::Done => forget(now, &task),
             wait => Ok(wait),
@@ -40,7 +45,22 @@ pub fn reconcile(now: Time, key: &ObjectRef, asked: Option<SocketAddrV4>) -> Res
                 write(&task, &status)?;
                 return Ok(Outcome::Done);
             }
-            if let Some(reason) = create(&task, definition.as_ref(), asked)? {
+            let fetched = definition
+                .as_ref()
+                .map_or(Ok(Fetched::All(false)), |d| elsewhere::fetch(now, &task, d, &options.endpoints))?;
+            let reason = match fetched {
+                Fetched::Later(wait) => return Ok(Outcome::after(wait)),
+                Fetched::Never(reason) => {
+                    // Some of it may be there.
+                    status.fetched = true;
+                    Some(reason)
+                }
+                Fetched::All(any) => {
+                    status.fetched = any;
+                    create(&task, definition.as_ref(), options.metadata)?
+                }
+            };
+            if let Some(reason) = reason {
                 status = plan::failed(now, &task, status, reason);
             }
         }

@@ -11,8 +11,9 @@ use ecs_common::placement::{ANNOTATION, Placement, SCHEDULER};
 use gantry_sdk::api::Resource;
 use gantry_sdk::{Value, json};
 
-use super::definition::{Capabilities, ContainerDefinition, DefinitionSpec, Platform, PortMapping, Secret};
-use super::{health, naming, order, ports, storage};
+use super::definition::{Capabilities, ContainerDefinition, DefinitionSpec, Platform, PortMapping, Secret, Ulimit};
+use super::elsewhere::Source;
+use super::{elsewhere, health, naming, order, ports, storage};
 use crate::object::{ChosenPort, ContainerOverride, Task};
 
 /// Keeps a pod until the task has its exit codes.
@@ -21,6 +22,8 @@ pub const FINALIZER: &str = "ecs.gantry.dev/task";
 const LABELS: &str = "ecs.gantry.dev/docker-labels";
 /// The variable that says where a container asks about its task.
 const METADATA: &str = "ECS_CONTAINER_METADATA_URI_V4";
+/// The node's word for limits of processes, by container.
+const ULIMITS: &str = "gantry.dev/ulimits";
 /// Seconds to stop in when no container says how many; as the agent of ECS has it.
 const STOP: u32 = 30;
 /// CPU units of a CPU.
@@ -28,8 +31,8 @@ const UNITS: u64 = 1024;
 
 /// The whole object. `asked` is where its containers ask about it.
 pub fn pod(task: &Task, definition: &DefinitionSpec, asked: Option<SocketAddrV4>) -> Value {
-    // Pods on the node's own network can't be told apart there.
-    let asked = asked.filter(|_| definition.network_mode != "host");
+    // Pods on the node's own network can't be told apart there, and those without one reach nothing.
+    let asked = asked.filter(|_| !matches!(definition.network_mode.as_str(), "host" | "none"));
     let containers: Vec<Value> =
         (0..).zip(&definition.container_definitions).map(|(i, c)| container(task, definition, i, c, asked)).collect();
     let grace = definition.container_definitions.iter().filter_map(|c| c.stop_timeout).max().unwrap_or(STOP);
@@ -67,8 +70,21 @@ fn annotations(task: &Task, definition: &DefinitionSpec) -> Value {
     let labels: BTreeMap<&str, &BTreeMap<String, String>> =
         labelled.map(|c| (c.name.as_str(), &c.docker_labels)).collect();
     set(&mut all, order::ANNOTATION, order::annotation(definition).map(|order| json!(order)));
+    set(&mut all, ULIMITS, ulimits(definition).map(|limits| json!(limits.to_string())));
     set(&mut all, LABELS, (!labels.is_empty()).then(|| json!(json!(labels).to_string())));
     all
+}
+
+/// What processes of containers may have; none when nobody says.
+fn ulimits(definition: &DefinitionSpec) -> Option<Value> {
+    let named = definition.container_definitions.iter().enumerate().filter(|(_, c)| !c.ulimits.is_empty());
+    let limits = |container: &ContainerDefinition| -> BTreeMap<String, Value> {
+        let one = |limit: &Ulimit| (limit.name.clone(), json!({"soft": limit.soft_limit, "hard": limit.hard_limit}));
+        container.ulimits.iter().map(one).collect()
+    };
+    let all: BTreeMap<String, _> =
+        named.map(|(index, container)| (name_in_pod(index, &container.name), limits(container))).collect();
+    (!all.is_empty()).then(|| json!(all))
 }
 
 /// A node by its name, of a daemon or named by who started the task. Its scheduler still looks whether there is room.
@@ -125,13 +141,15 @@ fn container(
         "image": container.image,
         "resources": resources(task, definition, index, own),
         "ports": ports(&definition.network_mode, container, &task.status.ports),
-        "env": environment(container, own, asked.map(|asked| (METADATA, uri(asked, &task.metadata.name, index)))),
+        "env": environment(task, index, container, own, asked),
         "securityContext": security(container),
         "volumeMounts": storage::mounts(definition, index),
         "tty": container.pseudo_terminal.unwrap_or(false),
         "stdin": container.interactive.unwrap_or(false),
     });
     set(&mut object, "readinessProbe", container.health_check.as_ref().map(health::probe));
+    let files = json!([{"secretRef": {"name": elsewhere::files(&task.metadata.name, index)}}]);
+    set(&mut object, "envFrom", (!container.environment_files.is_empty()).then_some(files));
     set(&mut object, "command", container.entry_point.as_ref().map(|all| json!(all)));
     set(&mut object, "args", own.command.as_ref().or(container.command.as_ref()).map(|all| json!(all)));
     set(&mut object, "workingDir", container.working_directory.as_ref().map(|dir| json!(dir)));
@@ -146,14 +164,22 @@ pub(super) fn set(object: &mut Value, key: &str, value: Option<Value>) {
 }
 
 /// `$(NAME)` means nothing to ECS and something to a pod.
-fn environment(container: &ContainerDefinition, own: &ContainerOverride, ours: Option<(&str, String)>) -> Vec<Value> {
-    let taken = |name: &str| ours.as_ref().is_some_and(|(ours, _)| *ours == name);
-    let replaced = |name: &str| own.environment.iter().any(|pair| pair.name == name) || taken(name);
+fn environment(
+    task: &Task,
+    index: usize,
+    container: &ContainerDefinition,
+    own: &ContainerOverride,
+    asked: Option<SocketAddrV4>,
+) -> Vec<Value> {
+    let name = &task.metadata.name;
+    let taken = |variable: &str| asked.is_some() && variable == METADATA;
+    let replaced = |variable: &str| own.environment.iter().any(|pair| pair.name == variable) || taken(variable);
     let kept = container.environment.iter().filter(|pair| !replaced(&pair.name));
     let own = own.environment.iter().filter(|pair| !taken(&pair.name));
     let given = kept.chain(own).map(|p| json!({"name": p.name, "value": p.value.replace("$(", "$$(")}));
-    let secrets = container.secrets.iter().filter(|secret| !replaced(&secret.name)).filter_map(secret);
-    let ours = ours.as_ref().map(|(name, value)| json!({"name": name, "value": value}));
+    let secrets = container.secrets.iter().enumerate().filter(|(_, secret)| !replaced(&secret.name));
+    let secrets = secrets.map(|(at, of)| secret(name, index, at, of));
+    let ours = asked.map(|asked| json!({"name": METADATA, "value": uri(asked, name, index)}));
     secrets.chain(given).chain(ours).collect()
 }
 
@@ -166,9 +192,13 @@ fn uri(asked: SocketAddrV4, task: &str, index: usize) -> String {
     }
 }
 
-fn secret(secret: &Secret) -> Option<Value> {
-    let (name, key) = secret.value_from.split_once(':')?;
-    Some(json!({"name": secret.name, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}))
+/// A variable whose value a Secret has.
+fn secret(task: &str, container: usize, at: usize, secret: &Secret) -> Value {
+    let (name, key) = match Source::of(&secret.value_from) {
+        Source::Kept(name, key) => (name, key),
+        _ => (elsewhere::secrets(task), elsewhere::key(container, at)),
+    };
+    json!({"name": secret.name, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}})
 }
 
 fn ports(mode: &str, container: &ContainerDefinition, chosen: &[ChosenPort]) -> Vec<Value> {
@@ -387,5 +417,15 @@ mod tests {
         };
         assert_eq!(grace(json!([{"stopTimeout": 5}, {"stopTimeout": 9}, {}])), 9);
         assert_eq!(grace(json!([{}])), 30);
+    }
+
+    #[test]
+    fn limits_of_processes_are_told_to_the_node() {
+        let limit = |name: &str, soft: i64, hard: i64| json!({"name": name, "softLimit": soft, "hardLimit": hard});
+        let limits = json!([limit("nofile", 1024, 4096), limit("core", 0, -1)]);
+        let pod = made(json!({"containerDefinitions": [{"name": "a"}, {"name": "B_1", "ulimits": limits}]}));
+        let said = pod["metadata"]["annotations"]["gantry.dev/ulimits"].as_str().unwrap();
+        let want = r#"{"container-1":{"core":{"hard":-1,"soft":0},"nofile":{"hard":4096,"soft":1024}}}"#;
+        assert_eq!(said, want);
     }
 }

@@ -11,15 +11,27 @@ use crate::operations::{Context, clusters};
 
 /// Providers of one cluster.
 const MOST: usize = 20;
+/// Of a race for the next version.
+const TRIES: u32 = 8;
 
 /// PutClusterCapacityProviders: these and no others. What has tasks, or a service that would make some, stays.
 pub fn put(context: &Context<'_>, request: &Value) -> Result<Value> {
-    let (name, mut cluster) = context.cluster(request.get("cluster").and_then(Value::as_str))?;
+    for _ in 0..TRIES {
+        let (name, mut cluster) = context.cluster(request.get("cluster").and_then(Value::as_str))?;
+        let change = change(context, request, &name, &mut cluster)?;
+        if context.patch_unchanged(&cluster, &change)? {
+            return clusters::answer(context, &name, &cluster);
+        }
+    }
+    Err(Fault::new("UpdateInProgressException", "There is already a current update in progress on the cluster."))
+}
+
+fn change(context: &Context<'_>, request: &Value, name: &str, cluster: &mut Cluster) -> Result<Value> {
     let before = cluster.spec.clone();
-    associate(context, request, &mut cluster)?;
+    associate(context, request, cluster)?;
     let gone = |has: &&str| !texts(&cluster.spec, "capacityProviders").any(|kept| kept == *has);
     for gone in texts(&before, "capacityProviders").filter(gone) {
-        if in_use(context, &name, gone)? {
+        if in_use(context, name, gone)? {
             return Err(Fault::new(
                 "ResourceInUseException",
                 format!("The specified capacity provider {gone} is in use and cannot be removed."),
@@ -27,12 +39,10 @@ pub fn put(context: &Context<'_>, request: &Value) -> Result<Value> {
         }
     }
     let part = |key: &str| cluster.spec.get(key).cloned().unwrap_or_default();
-    let change = json!({
+    Ok(json!({
         "capacityProviders": part("capacityProviders"),
         "defaultCapacityProviderStrategy": part("defaultCapacityProviderStrategy"),
-    });
-    context.patch(&cluster, &change)?;
-    clusters::answer(context, &name, &cluster)
+    }))
 }
 
 /// Gives a cluster the providers, and the usual strategy, that a request names.
@@ -71,10 +81,13 @@ fn in_use(context: &Context<'_>, cluster: &str, provider: &str) -> Result<bool> 
     if tasks.iter().any(|(of, last)| runs(of, last)) {
         return Ok(true);
     }
-    let services: Vec<(Value, Option<String>)> =
-        context.rows_in::<Service, _>(cluster, ["/spec", "/spec/deletedAt"])?;
+    let fields = ["/spec", "/spec/deletedAt", "/status/deployments", "/status/good"];
+    let services: Vec<(Value, Option<String>, Value, Value)> = context.rows_in::<Service, _>(cluster, fields)?;
     let named = |of: &Value| items(of, "capacityProviders").iter().any(|of| text(of, "capacityProvider") == provider);
     // A set of tasks that has none now may have some again.
     let names = |spec: &Value| named(spec) || items(spec, "taskSets").iter().any(named);
-    Ok(services.iter().any(|(spec, deleted)| deleted.is_none() && names(spec)))
+    let known = |deployments: &Value| deployments.as_array().is_some_and(|all| all.iter().any(named));
+    // What may come back would make some too.
+    let uses = |spec: &Value, deployments: &Value, good: &Value| names(spec) || known(deployments) || named(good);
+    Ok(services.iter().any(|(spec, deleted, all, good)| deleted.is_none() && uses(spec, all, good)))
 }

@@ -30,6 +30,7 @@ pub fn update(context: &Context<'_>, request: &Value) -> Result<Value> {
             return Err(Fault::new("ServiceNotActiveException", "Service was not ACTIVE."));
         }
         if sets::is_external(&service) {
+            check::unwatched(request.get("deploymentConfiguration"))?;
             alone(request)?;
         }
         let change = change(context, request, (&cluster, &object), &service)?;
@@ -40,7 +41,14 @@ pub fn update(context: &Context<'_>, request: &Value) -> Result<Value> {
             map.insert("template".to_owned(), merge::diff(&old, new).unwrap_or_else(|| json!({})));
         }
         if context.patch_unchanged(&service, &patch)? {
-            let parts = ["capacityProviders", "deploymentConfiguration", "desiredCount", "deployment", "template"];
+            let parts = [
+                "capacityProviders",
+                "deploymentConfiguration",
+                "desiredCount",
+                "deployment",
+                "template",
+                check::GRACE,
+            ];
             copy(&change, &parts, &mut service.spec);
             return Ok(json!({"service": view::service(context, &service, Included::default())}));
         }
@@ -76,8 +84,18 @@ fn change(
     } else {
         None
     };
+    copy(request, &[check::GRACE], &mut change);
+    let asks = request.get("capacityProviderStrategy").is_some();
+    // Where another deployment has come back, the strategy of the one that was wanted is not what is there.
+    let wanted = match (asks && !template::leads(service) && !sets::is_external(service), wanted) {
+        (true, None) => Some(template::current(service)),
+        (_, wanted) => wanted,
+    };
     let Some(map) = change.as_object_mut() else { return Ok(change) };
-    if request.get("capacityProviderStrategy").is_some() {
+    if wanted.is_some() && !asks {
+        map.insert("capacityProviders".to_owned(), template::shares(service));
+    }
+    if asks {
         // An empty list is back to the launch type. Tasks that there are stay where they are.
         let none = items(request, "capacityProviderStrategy").is_empty();
         let shares = if none { json!([]) } else { check::capacity(context, request, object, daemon)? };

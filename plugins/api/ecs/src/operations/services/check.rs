@@ -1,14 +1,19 @@
 //! What a request about a service may say.
 
+use ecs_common::endpoints::Aws;
 use gantry_sdk::{Value, json};
 
 use crate::fault::{Fault, Result};
-use crate::object::{Cluster, copy, items, text};
+use crate::object::{Cluster, copy, items, text, texts};
 use crate::operations::refused::{self, refuse, refuse_word};
-use crate::operations::{Context, capacity, numbers, run};
+use crate::operations::{Context, capacity, endpoints, numbers, run};
 
 /// Tasks of one service.
 const MOST: i64 = 100_000;
+/// Alarms of one service: as many as CloudWatch tells of at once.
+const MOST_ALARMS: usize = 100;
+/// Seconds after a task's start in which its failed health checks are looked over.
+pub const GRACE: &str = "healthCheckGracePeriodSeconds";
 
 /// What creations and updates have in common.
 pub fn common(request: &Value) -> Result<()> {
@@ -19,15 +24,43 @@ pub fn common(request: &Value) -> Result<()> {
         return Err(Fault::unsupported(&format!("The deployment controller {other}")));
     }
     run::launch(request)?;
+    numbers::whole(request, &[GRACE], "").map_err(Fault::parameter)?;
     let Some(given) = request.get("deploymentConfiguration") else { return Ok(()) };
     let path = "deploymentConfiguration.";
     refuse(given, refused::DEPLOYMENT, path)?;
-    let alarms = given.get("alarms").cloned().unwrap_or_default();
-    refuse(&alarms, &["enable"], "deploymentConfiguration.alarms.")?;
+    given.get("alarms").map_or(Ok(()), alarms)?;
     for word in ["BLUE_GREEN", "LINEAR", "CANARY"] {
         refuse_word(given, "strategy", word, path)?;
     }
     numbers::whole(given, &["minimumHealthyPercent", "maximumPercent"], path).map_err(Fault::parameter)
+}
+
+/// Whether somebody can look at the alarms of deployments.
+fn alarms(given: &Value) -> Result<()> {
+    if given.get("enable").and_then(Value::as_bool) != Some(true) {
+        return Ok(());
+    }
+    let names: Vec<&str> = texts(given, "alarmNames").collect();
+    if names.is_empty() {
+        return Err(Fault::parameter("Deployment alarms are enabled, and alarmNames can not be blank."));
+    }
+    if names.len() > MOST_ALARMS {
+        return Err(Fault::parameter(format!("alarmNames cannot have more than {MOST_ALARMS} elements.")));
+    }
+    if let Some(name) = names.iter().find(|name| name.is_empty() || name.chars().count() > 255) {
+        return Err(Fault::parameter(format!("Invalid alarm name {name:?}: give 1 to 255 characters.")));
+    }
+    endpoints::need(Aws::CloudWatch, "deploymentConfiguration.alarms")
+}
+
+/// Refuses alarms where somebody else makes the deployments.
+pub fn unwatched(given: Option<&Value>) -> Result<()> {
+    match given.and_then(|given| given.pointer("/alarms/enable")).and_then(Value::as_bool) {
+        Some(true) => Err(Fault::parameter(
+            "Deployment alarms are not supported on services with an EXTERNAL deployment controller.",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What a request must not say, by what ECS calls it.
@@ -77,7 +110,7 @@ pub fn configuration(given: Option<&Value>, before: Option<&Value>, daemon: bool
         "minimumHealthyPercent": minimum,
         "strategy": "ROLLING",
     });
-    let names = ["deploymentCircuitBreaker", "maximumPercent", "minimumHealthyPercent"];
+    let names = ["alarms", "deploymentCircuitBreaker", "maximumPercent", "minimumHealthyPercent"];
     for from in [before, given].into_iter().flatten() {
         copy(from, &names, &mut whole);
     }

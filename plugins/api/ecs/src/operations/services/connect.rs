@@ -2,7 +2,6 @@
 //! There is no proxy between them, so whatever only one could do is refused by its name.
 
 use ecs_common::ids::digest;
-use gantry_sdk::api::Service as Named;
 use gantry_sdk::{Value, json};
 
 use crate::fault::{Fault, Result};
@@ -10,6 +9,7 @@ use crate::names::service_name;
 use crate::object::{Definition, items, text};
 use crate::operations::Context;
 use crate::operations::refused::{self, refuse};
+use crate::operations::services::reserve;
 
 const CONFIGURATION: &str = "serviceConnectConfiguration";
 /// Aliases of one name.
@@ -36,7 +36,7 @@ pub fn targets(
         if all.iter().any(|other| text(other, "registry") == text(&target, "registry")) {
             return Err(Fault::parameter("A discoveryName can be that of one port of a service only."));
         }
-        free(context, &target, &service_name(cluster, name))?;
+        reserve::name(context, &target, &service_name(cluster, name))?;
         all.push(target);
     }
     Ok(all)
@@ -98,19 +98,6 @@ fn alias(given: &Value, full: &str, port: u64) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// Whether nobody else has a name.
-fn free(context: &Context<'_>, target: &Value, owner: &str) -> Result<()> {
-    let Some(there) = context.get::<Named>(text(target, "registry"))? else { return Ok(()) };
-    match there.metadata.owner_references.iter().any(|of| of.name == owner) {
-        true => Ok(()),
-        false => Err(Fault::parameter(format!(
-            "The discoveryName {} is that of another service in the namespace {}.",
-            text(target, "name"),
-            text(target, "namespace")
-        ))),
-    }
 }
 
 /// A domain name of lower-case letters, digits and hyphens.

@@ -8,7 +8,7 @@ use gantry_sdk::{Value, json};
 use super::{check, sets, template, view};
 use crate::fault::{Fault, Result};
 use crate::names::{CLUSTER, identifier, label, service_name};
-use crate::object::{Cluster, Service, items, text};
+use crate::object::{Cluster, Service, copy, items, text};
 use crate::operations::Context;
 use crate::operations::describe::Included;
 
@@ -22,7 +22,10 @@ pub fn create(context: &Context<'_>, request: &Value) -> Result<Value> {
     let made = make(context, service)?;
     // Whoever deletes the cluster looks for services after it has said so.
     if let Err(gone) = context.cluster(Some(&cluster)) {
-        context.patch(&made, &json!({"deletedAt": Time::from_millis(context.call.now_ms)}))?;
+        // Whoever took it away meanwhile has done more than is wanted here.
+        context
+            .patch(&made, &json!({"deletedAt": Time::from_millis(context.call.now_ms)}))
+            .or_else(|fault| if fault.status.is_server_error() { Err(fault) } else { Ok(()) })?;
         return Err(gone);
     }
     Ok(json!({"service": view::service(context, &made, Included { tags: true, ..Included::default() })}))
@@ -39,6 +42,7 @@ fn service(context: &Context<'_>, request: &Value, cluster: &str, object: &Clust
     }
     let external = request.get("deploymentController").is_some_and(|given| text(given, "type") == "EXTERNAL");
     if external {
+        check::unwatched(request.get("deploymentConfiguration"))?;
         sets::alone(request, daemon)?;
     } else if text(request, "taskDefinition").is_empty() {
         return Err(Fault::parameter("taskDefinition can not be blank."));
@@ -46,7 +50,7 @@ fn service(context: &Context<'_>, request: &Value, cluster: &str, object: &Clust
     let configuration = check::configuration(request.get("deploymentConfiguration"), None, daemon)?;
     let mut metadata = ObjectMeta::named(&context.options.namespace, service_name(cluster, name));
     metadata.labels.insert(CLUSTER.to_owned(), label(cluster));
-    let spec = json!({
+    let mut spec = json!({
         "cluster": cluster,
         "serviceName": name,
         // Of a daemon it is what is shown until the controller has counted.
@@ -60,13 +64,14 @@ fn service(context: &Context<'_>, request: &Value, cluster: &str, object: &Clust
         "tags": items(request, "tags"),
         "createdAt": Time::from_millis(context.call.now_ms),
         "createdBy": context.caller,
-        "requestDigest": asked(request),
+        "requestDigest": request_digest(request),
     });
+    copy(request, &[check::GRACE], &mut spec);
     Ok(Service { metadata, spec, status: Value::Null })
 }
 
 /// The same for the same request, however it is written.
-fn asked(request: &Value) -> String {
+pub fn request_digest(request: &Value) -> String {
     let mut asked = request.clone();
     asked.sort_all_objects();
     digest(&asked.to_string(), 64)

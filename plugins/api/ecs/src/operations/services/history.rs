@@ -130,6 +130,7 @@ fn whole(context: &Context<'_>, service: &Service, record: &Value) -> Value {
     map.insert("sourceServiceRevisions".to_owned(), json!(sources));
     map.extend(service.spec.get("deploymentConfiguration").map(|c| ("deploymentConfiguration".to_owned(), c.clone())));
     map.insert("deploymentCircuitBreaker".to_owned(), breaker(service, record));
+    map.extend(alarms(service, record).map(|alarms| ("alarms".to_owned(), alarms)));
     let end = json!({"stoppedAt": text(record, "stoppedAt"), "updatedAt": last(record)});
     if !text(record, "back").is_empty() {
         let mut back = json!({
@@ -172,6 +173,20 @@ pub fn current(context: &Context<'_>, service: &Service, shown: &mut Value) {
     }
     let live = items(&service.status, "deployments").iter().map(|live| counted(context, service, text(live, "id")));
     shown.insert("currentServiceRevisions".to_owned(), json!(live.collect::<Vec<_>>()));
+}
+
+/// How its alarms are, if its service has any.
+fn alarms(service: &Service, record: &Value) -> Option<Value> {
+    let given = service.spec.pointer("/deploymentConfiguration/alarms")?;
+    let on = given.get("enable").and_then(Value::as_bool) == Some(true) && record.get("unwatched").is_none();
+    let raised = items(record, "alarms");
+    let status = match (on, raised.is_empty(), text(record, "finishedAt").is_empty()) {
+        (_, false, _) => "TRIGGERED",
+        (true, true, true) => "MONITORING",
+        (true, true, false) => "MONITORING_COMPLETE",
+        (false, true, _) => "DISABLED",
+    };
+    Some(json!({"status": status, "alarmNames": items(given, "alarmNames"), "triggeredAlarmNames": raised}))
 }
 
 fn breaker(service: &Service, record: &Value) -> Value {

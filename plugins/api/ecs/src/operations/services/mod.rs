@@ -8,6 +8,7 @@ mod create;
 mod history;
 mod list;
 mod registries;
+mod reserve;
 mod revisions;
 mod sets;
 mod stop;

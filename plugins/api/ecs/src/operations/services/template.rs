@@ -77,9 +77,28 @@ pub fn current(service: &Service) -> Value {
     if is_pending(service) {
         return wanted;
     }
-    let mut all = items(&service.status, "deployments").iter();
-    let primary = all.find(|deployment| text(deployment, "status") == "PRIMARY");
-    primary.and_then(|primary| primary.get("template")).cloned().unwrap_or(wanted)
+    primary(service).and_then(|primary| primary.get("template")).cloned().unwrap_or(wanted)
+}
+
+/// How the tasks of that one are shared among capacity providers.
+pub fn shares(service: &Service) -> Value {
+    let wanted = service.spec.get("capacityProviders").cloned().unwrap_or_else(|| json!([]));
+    match leads(service) {
+        true => wanted,
+        false => {
+            primary(service).and_then(|primary| primary.get("capacityProviders")).cloned().unwrap_or_else(|| json!([]))
+        }
+    }
+}
+
+/// Whether the deployment that was asked for last leads, or will: no other has come back in its place.
+pub fn leads(service: &Service) -> bool {
+    let wanted = service.spec.get("deployment").map(|deployment| text(deployment, "id"));
+    is_pending(service) || primary(service).is_none_or(|primary| Some(text(primary, "id")) == wanted)
+}
+
+fn primary(service: &Service) -> Option<&Value> {
+    items(&service.status, "deployments").iter().find(|deployment| text(deployment, "status") == "PRIMARY")
 }
 
 /// Whether the deployment that was asked for last has not begun.

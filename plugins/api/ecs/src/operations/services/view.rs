@@ -2,7 +2,7 @@
 
 use gantry_sdk::{Value, json};
 
-use super::{connect, history, sets, template};
+use super::{check, connect, history, sets, template};
 use crate::object::{Service, copy, items, moments, text};
 use crate::operations::Context;
 use crate::operations::describe::Included;
@@ -47,9 +47,12 @@ pub fn service(context: &Context<'_>, service: &Service, included: Included) -> 
         "tags": if included.tags { items(spec, "tags") } else { &[] },
         "propagateTags": if text(&asked, "propagateTags").is_empty() { "NONE" } else { text(&asked, "propagateTags") },
     });
-    copy(spec, &["schedulingStrategy", "deploymentConfiguration", "createdBy"], &mut shown);
+    if !items(&asked, "loadBalancers").is_empty() {
+        copy(&json!({check::GRACE: 0}), &[check::GRACE], &mut shown);
+    }
+    copy(spec, &["schedulingStrategy", "deploymentConfiguration", "createdBy", check::GRACE], &mut shown);
     network(&task, &mut shown);
-    capacity(spec, &mut shown);
+    capacity(&json!({"capacityProviders": template::shares(service)}), &mut shown);
     moments(spec, &["createdAt"], &mut shown);
     if sets::is_external(service) {
         external(context, service, included, &mut shown);
@@ -133,7 +136,7 @@ fn deployments(context: &Context<'_>, service: &Service) -> Vec<Value> {
     if status(service) == "INACTIVE" {
         return Vec::new();
     }
-    let known = items(&service.status, "deployments").iter().map(|known| deployment(context, &service.spec, known));
+    let known = items(&service.status, "deployments").iter().map(|known| deployment(context, known));
     if !template::is_pending(service) || status(service) != "ACTIVE" {
         return known.collect();
     }
@@ -143,6 +146,7 @@ fn deployments(context: &Context<'_>, service: &Service) -> Vec<Value> {
         "id": id,
         "status": "PRIMARY",
         "template": service.spec.get("template"),
+        "capacityProviders": service.spec.get("capacityProviders"),
         "createdAt": text(&wanted, "createdAt"),
         "updatedAt": text(&wanted, "createdAt"),
         "desiredCount": service.spec.get("desiredCount"),
@@ -155,10 +159,10 @@ fn deployments(context: &Context<'_>, service: &Service) -> Vec<Value> {
         }
         known
     });
-    std::iter::once(deployment(context, &service.spec, &asked)).chain(waiting).collect()
+    std::iter::once(deployment(context, &asked)).chain(waiting).collect()
 }
 
-fn deployment(context: &Context<'_>, spec: &Value, given: &Value) -> Value {
+fn deployment(context: &Context<'_>, given: &Value) -> Value {
     let task = given.pointer("/template/spec").cloned().unwrap_or_default();
     let number = |key: &str| given.get(key).and_then(Value::as_u64).unwrap_or(0);
     let mut shown = json!({
@@ -171,7 +175,7 @@ fn deployment(context: &Context<'_>, spec: &Value, given: &Value) -> Value {
     });
     copy(given, &["id", "status", "rolloutState", "rolloutStateReason"], &mut shown);
     moments(given, &["createdAt", "updatedAt"], &mut shown);
-    capacity(spec, &mut shown);
+    capacity(given, &mut shown);
     let asked = given.pointer("/template/asked").cloned().unwrap_or_default();
     connect::shown(&asked, given.get("template").map(|of| items(of, "targets")).unwrap_or_default(), &mut shown);
     network(&task, &mut shown);

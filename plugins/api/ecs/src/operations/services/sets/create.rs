@@ -5,6 +5,7 @@ use gantry_sdk::{Value, json};
 use super::{TRIES, present, raced, service, view, write};
 use crate::fault::{Fault, Result};
 use crate::object::{Cluster, Service, copy, items, text};
+use crate::operations::services::create::request_digest;
 use crate::operations::services::{check, template};
 use crate::operations::{Context, capacity, run};
 
@@ -21,6 +22,9 @@ pub fn create(context: &Context<'_>, request: &Value) -> Result<Value> {
         let mut sets = present(&service);
         let token = text(request, "clientToken");
         if let Some(made) = sets.iter().find(|set| !token.is_empty() && text(set, "clientToken") == token) {
+            if text(made, "requestDigest") != request_digest(request) {
+                return Err(Fault::parameter("Creation of TaskSet was not idempotent."));
+            }
             return Ok(json!({"taskSet": view::one(context, &service, made, true)}));
         }
         if sets.len() >= MOST {
@@ -57,6 +61,7 @@ fn set(
         "tags": items(request, "tags"),
     });
     copy(request, &["externalId", "clientToken"], &mut set);
+    copy(&json!({"requestDigest": request_digest(request)}), &["requestDigest"], &mut set);
     copy(&template::deployment(context), &["id", "createdAt"], &mut set);
     Ok(set)
 }
