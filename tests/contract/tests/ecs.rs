@@ -1,0 +1,285 @@
+//! `controller-ecs` and AWS's APIs as `moto` has them: the component in the real engine makes signed requests to a `moto_server`
+//! on loopback. Objects are those of `testing::Host`.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here is a panic")]
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use gantry_contract::{Component, Controller, Stage};
+use gantry_sdk::testing::{Driver, Host};
+use gantry_sdk::{KindRef, ObjectRef, Value, json, serde_json};
+use tempfile::TempDir;
+
+const REGION: &str = "eu-west-1";
+
+/// A `moto_server`, which ends with the test.
+struct Moto {
+    server: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+impl Moto {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = tempfile::tempdir().unwrap();
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let server = Command::new("moto_server")
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("moto_server is on the PATH: pip install 'moto[server]'");
+        let moto = Self { server, port, folder };
+        let patience = Instant::now() + Duration::from_secs(90);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < patience, "moto_server does not answer: {}", moto.log());
+            thread::sleep(Duration::from_millis(50));
+        }
+        fs::write(moto.keys(), "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = s3cret\n").unwrap();
+        moto
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys")
+    }
+
+    fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What the AWS CLI says.
+    fn aws(&self, args: &[&str]) -> Value {
+        let done = Command::new("aws")
+            .args(["--endpoint-url", &self.endpoint(), "--region", REGION, "--output", "json"])
+            .args(args)
+            .env("AWS_SHARED_CREDENTIALS_FILE", self.keys())
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .current_dir(self.folder.path())
+            .output()
+            .expect("the AWS CLI is on the PATH: pip install awscli");
+        assert!(done.status.success(), "{args:?}: {}\n{}", String::from_utf8_lossy(&done.stderr), self.log());
+        serde_json::from_slice(&done.stdout).unwrap_or_default()
+    }
+
+    /// The component, its requests signed for one of AWS's services, and a host that has its configuration.
+    fn world(&self, service: &str) -> (World, impl Drop) {
+        let plugins = std::env::var_os("GANTRY_PLUGINS").map_or_else(
+            || std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("plugins"),
+            PathBuf::from,
+        );
+        let file = plugins.join("controller-ecs.wasm");
+        let component =
+            Component::read(&file).unwrap_or_else(|e| panic!("{e:#}; `cargo xtask build plugins` makes it"));
+        let (endpoint, keys) = (self.endpoint(), self.keys());
+        let sign = format!(
+            "[[sign]]\nendpoint = {endpoint:?}\nservice = \"{service}\"\nregion = {REGION:?}\ncredentials-file = {keys:?}"
+        );
+        let curtain = Stage::set(component.http(endpoint.clone(), toml::from_str(&sign).unwrap())).unwrap();
+        let host = Host::new();
+        let option = if service == "monitoring" { "cloudwatch" } else { service };
+        host.set_config(json!({"healthy-after-seconds": 1, "endpoints": {option: endpoint}}));
+        host.add_json(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ecs"}}));
+        (World { driver: Driver::new(&host), host }, curtain)
+    }
+}
+
+struct World {
+    host: Host,
+    driver: Driver<Controller>,
+}
+
+fn object(kind: KindRef, name: &str) -> ObjectRef {
+    ObjectRef { kind, namespace: "ecs".into(), name: name.into() }
+}
+
+impl World {
+    /// Runs a task of one container with these members.
+    fn task(&mut self, name: &str, members: Value) {
+        let mut container = json!({"name": "web", "image": "i", "memory": 64});
+        gantry_sdk::merge::apply(&mut container, &members);
+        self.host.add_json(json!({
+            "apiVersion": "ecs.gantry.dev/v1", "kind": "TaskDefinition",
+            "metadata": {"name": format!("{name}.r1"), "namespace": "ecs"},
+            "spec": {"family": name, "revision": 1, "containerDefinitions": [container]},
+        }));
+        let now = self.host.now();
+        self.host.add_json(json!({
+            "apiVersion": "ecs.gantry.dev/v1", "kind": "Task",
+            "metadata": {"name": name, "namespace": "ecs", "creationTimestamp": now},
+            "spec": {"cluster": "default", "taskDefinition": format!("{name}.r1"), "desiredStatus": "RUNNING",
+                "containers": [{"name": "web", "essential": true}]},
+        }));
+        self.driver.settle();
+    }
+
+    fn ecs(&self, kind: &str, name: &str) -> Value {
+        self.host.get_json(&object(KindRef::new("ecs.gantry.dev", kind), name)).unwrap()
+    }
+
+    fn reason(&self, task: &str) -> String {
+        self.ecs("Task", task)["status"]["stoppedReason"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A value that was read.
+    fn value(&self, secret: &str, key: &str) -> String {
+        let secret = self.host.get_json(&object(KindRef::new("", "Secret"), secret)).expect("it was made");
+        let bytes = base64::engine::general_purpose::STANDARD.decode(secret["data"][key].as_str().unwrap()).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn has_pod(&self, name: &str) -> bool {
+        self.host.get_json(&object(KindRef::new("", "Pod"), name)).is_some()
+    }
+}
+
+#[test]
+fn parameters_of_systems_manager() {
+    let moto = Moto::start();
+    moto.aws(&["ssm", "put-parameter", "--name", "/shop/db", "--type", "SecureString", "--value", "open sesame"]);
+    moto.aws(&["ssm", "put-parameter", "--name", "plain", "--type", "String", "--value", "x=y"]);
+    let (mut world, _curtain) = moto.world("ssm");
+    let arn = format!("arn:aws:ssm:{REGION}:123456789012:parameter/shop/db");
+    world.task("a", json!({"secrets": [{"name": "A", "valueFrom": arn}, {"name": "B", "valueFrom": "plain"}]}));
+    assert_eq!((world.value("task-a", "0-0"), world.value("task-a", "0-1")), ("open sesame".into(), "x=y".into()));
+    assert!(world.has_pod("a"));
+    world.task("b", json!({"secrets": [{"name": "A", "valueFrom": "plain"}, {"name": "B", "valueFrom": "/none"}]}));
+    assert!(
+        world.reason("b").ends_with("unable to retrieve secrets from ssm: invalid parameters: /none"),
+        "{}",
+        world.reason("b")
+    );
+    assert!(!world.has_pod("b"));
+}
+
+#[test]
+fn secrets_of_secrets_manager() {
+    let moto = Moto::start();
+    let made = moto.aws(&["secretsmanager", "create-secret", "--name", "db", "--secret-string", r#"{"user": "old"}"#]);
+    moto.aws(&[
+        "secretsmanager",
+        "put-secret-value",
+        "--secret-id",
+        "db",
+        "--secret-string",
+        r#"{"user": "new", "n": 1}"#,
+    ]);
+    let (mut world, _curtain) = moto.world("secretsmanager");
+    let arn = made["ARN"].as_str().unwrap();
+    let from = ["", ":user::", ":user:AWSPREVIOUS:", ":n::"];
+    let secrets: Vec<Value> = from
+        .iter()
+        .enumerate()
+        .map(|(n, more)| json!({"name": format!("V{n}"), "valueFrom": format!("{arn}{more}")}))
+        .collect();
+    world.task("a", json!({"secrets": secrets}));
+    let values: Vec<String> = (0..4).map(|n| world.value("task-a", &format!("0-{n}"))).collect();
+    assert_eq!(values, [r#"{"user": "new", "n": 1}"#, "new", "old", "1"]);
+    assert!(world.has_pod("a"));
+    for (name, from, want) in [
+        ("b", format!("{arn}:none::"), "retrieved secret from Secrets Manager did not contain json key none"),
+        ("c", arn.replace(":secret:db", ":secret:none"), "ResourceNotFoundException: Secrets Manager can't find"),
+    ] {
+        world.task(name, json!({"secrets": [{"name": "A", "valueFrom": from}]}));
+        let reason = world.reason(name);
+        assert!(
+            reason.starts_with("ResourceInitializationError: unable to pull secrets") && reason.contains(want),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn files_of_s3() {
+    let moto = Moto::start();
+    fs::write(moto.folder.path().join("x.env"), "A=1\n# B=2\nC=with spaces \n").unwrap();
+    let place = ["--create-bucket-configuration", "LocationConstraint=eu-west-1"];
+    moto.aws(&[&["s3api", "create-bucket", "--bucket", "files"][..], &place[..]].concat());
+    moto.aws(&["s3api", "put-object", "--bucket", "files", "--key", "a b/\u{e4}.env", "--body", "x.env"]);
+    let (mut world, _curtain) = moto.world("s3");
+    let file = |key: &str| json!({"environmentFiles": [{"type": "s3", "value": format!("arn:aws:s3:::files/{key}")}]});
+    world.task("a", file("a b/\u{e4}.env"));
+    let value = |key: &str| world.value("task-a-files-0", key);
+    assert_eq!((value("A"), value("C")), ("1".into(), "with spaces ".into()));
+    assert!(world.has_pod("a"));
+    world.task("b", file("none.env"));
+    let want = "ResourceInitializationError: failed to download env files: arn:aws:s3:::files/none.env: NoSuchKey";
+    assert!(world.reason("b").starts_with(want), "{}", world.reason("b"));
+}
+
+#[test]
+fn alarms_of_cloudwatch() {
+    let moto = Moto::start();
+    let alarm = [
+        "cloudwatch",
+        "put-metric-alarm",
+        "--alarm-name",
+        "errors",
+        "--namespace",
+        "n",
+        "--metric-name",
+        "m",
+        "--period",
+        "60",
+        "--evaluation-periods",
+        "1",
+        "--statistic",
+        "Sum",
+        "--threshold",
+        "1",
+        "--comparison-operator",
+        "GreaterThanThreshold",
+    ];
+    moto.aws(&alarm);
+    let state = |word: &str| {
+        let words = ["--alarm-name", "errors", "--state-value", word, "--state-reason", "test"];
+        moto.aws(&[&["cloudwatch", "set-alarm-state"][..], &words[..]].concat());
+    };
+    state("OK");
+    let (mut world, _curtain) = moto.world("monitoring");
+    world.host.add_json(json!({
+        "apiVersion": "ecs.gantry.dev/v1", "kind": "Service", "metadata": {"name": "web", "namespace": "ecs"},
+        "spec": {"cluster": "default", "serviceName": "web", "desiredCount": 0, "deployment": {"id": "ecs-svc/1"},
+            "deploymentConfiguration": {"alarms": {"alarmNames": ["errors", "none"], "enable": true, "rollback": true}},
+            "template": {"labels": {}, "spec": {"cluster": "default", "taskDefinition": "web.r1"}}},
+    }));
+    world.driver.settle();
+    let first = |world: &World| world.ecs("Service", "web")["status"]["deployments"][0].clone();
+    assert_eq!(first(&world)["rolloutState"], "IN_PROGRESS", "it is watched for a minute");
+    (0..5).for_each(|_| drop(world.driver.advance(Duration::from_secs(15))));
+    assert_eq!(first(&world)["rolloutState"], "COMPLETED");
+    let events = world.ecs("Service", "web")["status"]["events"].to_string();
+    assert!(events.contains("was unable to find these of its alarms: none."), "{events}");
+
+    let update = |world: &World, id: &str| {
+        let mut service = world.ecs("Service", "web");
+        service["spec"]["deployment"]["id"] = json!(id);
+        world.host.add_json(service);
+    };
+    update(&world, "ecs-svc/2");
+    world.driver.settle();
+    state("ALARM");
+    world.driver.advance(Duration::from_secs(15));
+    assert_eq!((&first(&world)["id"], &first(&world)["rollback"]), (&json!("ecs-svc/1"), &json!(true)));
+    let record = world.ecs("Service", "web")["status"]["history"][0].clone();
+    assert_eq!((&record["alarms"], &record["back"]), (&json!(["errors"]), &json!("ecs-svc/1")));
+}
