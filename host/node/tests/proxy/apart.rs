@@ -28,7 +28,7 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tokio_util::sync::CancellationToken;
 
 use crate::secure::{der, shown};
-use crate::world::{certificate, free_port, keep, pair, rule, until};
+use crate::world::{Port, certificate, keep, pair, rule, until};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -92,12 +92,14 @@ struct World {
     started: Arc<AtomicUsize>,
     notices: Notices,
     port: u16,
+    _held: Port,
 }
 
 impl World {
     fn new() -> Self {
         let (runs, started, notices) = Default::default();
-        Self { folder: tempfile::tempdir().unwrap(), runs, started, notices, port: free_port() }
+        let held = Port::new();
+        Self { folder: tempfile::tempdir().unwrap(), runs, started, notices, port: held.number, _held: held }
     }
 
     fn socket(&self) -> PathBuf {

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::endpoint::Endpoint;
-use crate::world::{World, connect, forward, free_port, keep, manner, parsed, pool, rule, until};
+use crate::world::{Port, World, connect, forward, keep, manner, parsed, pool, rule, until};
 
 /// Clients that ask without end, and fail at the first answer that is not good.
 struct Traffic {
@@ -109,7 +109,8 @@ async fn endpoints_come_and_go_without_a_failed_request() {
 async fn one_that_is_not_there_costs_another_attempt() {
     let world = World::new();
     let there = Endpoint::start("a").await;
-    let dead = format!("127.0.0.1:{}", free_port());
+    let nobody = Port::new();
+    let dead = format!("127.0.0.1:{}", nobody.number);
     world.pool("a", &[dead.clone(), there.address.clone()]).await;
     world.serve(vec![rule("", "/", forward("a"))]).await;
     let traffic = Traffic::start(world.port, 2);
@@ -216,9 +217,24 @@ async fn who_fails_its_check_gets_no_requests() {
     until("a to be left alone", only_b).await;
     a.healthy.store(true, Ordering::SeqCst);
     until("a to be back", || async { world.get("x", "/").await.1.starts_with("a ").then_some(()) }).await;
-    // When all fail, somebody is better than nobody.
-    a.healthy.store(false, Ordering::SeqCst);
-    b.healthy.store(false, Ordering::SeqCst);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(world.get("x", "/").await.0, 200);
+    // When all fail, somebody is better than nobody: each in turn again, once both have failed as often as counts.
+    for endpoint in [&a, &b] {
+        endpoint.healthy.store(false, Ordering::SeqCst);
+    }
+    let failed = [&a, &b].map(|endpoint| endpoint.failures.load(Ordering::SeqCst) + 3);
+    until("both to have failed", || async {
+        let now = [&a, &b].map(|endpoint| endpoint.failures.load(Ordering::SeqCst));
+        now.iter().zip(failed).all(|(now, wanted)| *now >= wanted).then_some(())
+    })
+    .await;
+    until("both to be asked all the same", || async {
+        let mut answers = Vec::new();
+        for _ in 0..4 {
+            let (status, body) = world.get("x", "/").await;
+            assert_eq!(status, 200, "{body}");
+            answers.push(body.chars().next());
+        }
+        (answers.contains(&Some('a')) && answers.contains(&Some('b'))).then_some(())
+    })
+    .await;
 }

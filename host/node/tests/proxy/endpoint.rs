@@ -14,6 +14,8 @@ pub struct Endpoint {
     pub address: String,
     pub connections: Arc<AtomicUsize>,
     pub healthy: Arc<AtomicBool>,
+    /// Checks that it answered with a failure.
+    pub failures: Arc<AtomicUsize>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -26,20 +28,22 @@ impl Endpoint {
         let listener = TcpListener::bind(address).await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let (connections, healthy) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
-        let (count, well, name) = (connections.clone(), healthy.clone(), name.to_owned());
+        let failures = Arc::new(AtomicUsize::new(0));
+        let (count, name) = (connections.clone(), name.to_owned());
+        let health = (healthy.clone(), failures.clone());
         let task = tokio::spawn(async move {
             let mut serving = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
-                let (name, well) = (name.clone(), well.clone());
-                serving.spawn(async move { drop(serve(stream, &name, &well).await) });
+                let (name, (well, failures)) = (name.clone(), health.clone());
+                serving.spawn(async move { drop(serve(stream, &name, &well, &failures).await) });
             }
         });
-        Self { address: address.to_string(), connections, healthy, _task: AbortOnDropHandle::new(task) }
+        Self { address: address.to_string(), connections, healthy, failures, _task: AbortOnDropHandle::new(task) }
     }
 }
 
-async fn serve(stream: TcpStream, name: &str, well: &AtomicBool) -> std::io::Result<()> {
+async fn serve(stream: TcpStream, name: &str, well: &AtomicBool, failures: &AtomicUsize) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let (mut head, mut length, mut chunked) = (String::new(), 0, false);
@@ -77,7 +81,9 @@ async fn serve(stream: TcpStream, name: &str, well: &AtomicBool) -> std::io::Res
         if path.starts_with("/never") {
             std::future::pending::<()>().await;
         }
-        let status = if path == "/well" && !well.load(Ordering::SeqCst) { "500 Not Well" } else { "200 OK" };
+        let sick = path == "/well" && !well.load(Ordering::SeqCst);
+        failures.fetch_add(sick.into(), Ordering::SeqCst);
+        let status = if sick { "500 Not Well" } else { "200 OK" };
         let text = format!("{name} {length}\n{head}");
         let answer = format!(
             "HTTP/1.1 {status}\r\nContent-Length: {}\r\nKeep-Alive: timeout=5\r\nX-Own: yes\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n{text}",

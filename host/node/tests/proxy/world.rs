@@ -1,6 +1,7 @@
 //! A proxy with Secrets and a listener of the test's own.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use gantry_plugin::family::proxy::{
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
 /// How long a test waits for what takes a moment.
@@ -104,6 +105,7 @@ pub struct World {
     pub store: Store,
     pub heard: Heard,
     pub port: u16,
+    _held: Port,
     folder: tempfile::TempDir,
 }
 
@@ -121,7 +123,8 @@ impl World {
             connections: 1_000,
             access: Some(AccessLog::start(&log, Limit { bytes: 0, files: 1 }, Notices::default())),
         });
-        Self { proxy, store, heard, port: free_port(), folder }
+        let held = Port::new();
+        Self { proxy, store, heard, port: held.number, _held: held, folder }
     }
 
     pub async fn apply(&self, plan: Vec<Operation>) {
@@ -203,8 +206,20 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl F
     tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("waited for {what}"))
 }
 
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+/// A port that is given to nobody else while this is there: bound, and nobody listens. A listener that sets `SO_REUSEADDR`,
+/// as the proxy's do, can have it; whoever connects before that is refused.
+pub struct Port {
+    pub number: u16,
+    _socket: TcpSocket,
+}
+
+impl Port {
+    pub fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(SocketAddr::from(([0, 0, 0, 0], 0))).unwrap();
+        Self { number: socket.local_addr().unwrap().port(), _socket: socket }
+    }
 }
 
 pub fn pair(names: &[&str]) -> Pair {

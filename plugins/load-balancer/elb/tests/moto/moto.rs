@@ -1,7 +1,6 @@
 //! AWS's API as `moto` has it, and the component that asks it.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -30,11 +29,10 @@ impl Drop for Moto {
 
 impl Moto {
     pub fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let server = Command::new("moto_server")
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-H", "127.0.0.1", "-p", "0"])
             .env("MOTO_RECORDER_FILEPATH", folder.path().join("recording"))
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -42,11 +40,14 @@ impl Moto {
             .stderr(log)
             .spawn()
             .expect("moto_server is on the PATH: pip install 'moto[server]'");
-        let moto = Self { server, port, folder };
+        let mut moto = Self { server, port: 0, folder };
         let patience = Instant::now() + Duration::from_secs(90);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < patience, "moto_server does not answer: {}", moto.log());
+        // It listens when it says at which port.
+        while moto.port == 0 {
+            assert!(Instant::now() < patience, "moto_server does not say where it listens: {}", moto.log());
+            assert!(moto.server.try_wait().unwrap().is_none(), "moto_server has ended: {}", moto.log());
             thread::sleep(Duration::from_millis(50));
+            moto.port = said_port(&moto.log()).unwrap_or_default();
         }
         fs::write(moto.keys(), "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = s3cret\n").unwrap();
         moto
@@ -103,6 +104,12 @@ impl Moto {
         assert!(actions.iter().any(|action| action.starts_with("Describe")), "it was asked at all: {text}");
         actions.into_iter().filter(|action| !action.starts_with("Describe")).collect()
     }
+}
+
+/// Of a line ` * Running on http://127.0.0.1:40405`, once it is whole.
+fn said_port(log: &str) -> Option<u16> {
+    let (_, rest) = log.split_once("Running on http://127.0.0.1:")?;
+    rest.split_once('\n')?.0.trim().parse().ok()
 }
 
 /// `moto` writes bodies down in base64.
