@@ -77,7 +77,13 @@ async fn a_loop_leaves_the_thread_to_others() {
 
 #[tokio::test]
 async fn failing_again_and_again_makes_it_degraded_with_pauses() {
-    let mut bench = Bench::new();
+    // A pause that the next call does not outlast, however long it takes to come.
+    let mut bench = Bench::with(FaultPolicy {
+        limit: 3,
+        window: Duration::from_secs(60),
+        first_pause: Duration::from_secs(1),
+        longest_pause: Duration::from_secs(1),
+    });
     bench.fixture("fixture-controller", "grants = \"asked\"\ninstances = 1");
     let loaded = bench.only().await;
     let controller = loaded.controller().unwrap();
