@@ -194,3 +194,58 @@ proptest! {
         prop_assert_eq!(applied(&transactions), applied(&transactions[..1]));
     }
 }
+
+/// One of many.
+fn one_of_many(n: u32) -> Delta {
+    let [.., high, low] = n.to_be_bytes();
+    Delta::FrontendSet(Frontend {
+        id: format!("default/f{n}"),
+        class: "cluster".into(),
+        created: 0,
+        addresses: vec![format!("10.96.{high}.{low}")],
+        balanced_addresses: Vec::new(),
+        source_ranges: Vec::new(),
+        health_port: 0,
+        external_addresses: Vec::new(),
+        ports: vec![Port { name: "http".into(), protocol: Protocol::Tcp, port: 80, node_port: 0 }],
+        affinity_seconds: 0,
+        internal: Policy::Cluster,
+        external: Policy::Cluster,
+        http: None,
+    })
+}
+
+fn backends(frontend: u32, last: &[u8]) -> Delta {
+    let endpoint = |last: &u8| Endpoint {
+        addresses: vec![format!("10.64.0.{last}")],
+        port: 8080,
+        ready: true,
+        serving: true,
+        terminating: false,
+        local: false,
+        zones: Vec::new(),
+    };
+    let endpoints = last.iter().map(endpoint).collect();
+    Delta::BackendsSet(Backends { frontend: format!("default/f{frontend}"), port: "http".into(), endpoints })
+}
+
+/// What a change costs does not grow with the number of those who are not concerned.
+#[test]
+fn one_change_of_many_names_nobody_else() {
+    let begin = |numbers: std::ops::Range<u32>| {
+        let mut balancer = balancer();
+        balancer.sync(true, numbers.flat_map(|n| [one_of_many(n), backends(n, &[1, 2])]).collect()).unwrap();
+        balancer
+    };
+    let (mut many, mut alone) = (begin(0..5_000), begin(1_234..1_235));
+    for last in [&[1, 2, 3][..], &[3], &[], &[4]] {
+        let plan = text(many.sync(false, vec![backends(1_234, last)]).unwrap()).unwrap();
+        let commands: Value = serde_json::from_str(&plan).unwrap();
+        let commands = commands["nftables"].as_array().unwrap();
+        assert!(commands.len() <= 10, "{} commands: {plan}", commands.len());
+        // The same as where there is nobody else, so it concerns nobody else.
+        assert_eq!(Some(plan), text(alone.sync(false, vec![backends(1_234, last)]).unwrap()));
+    }
+    // What changes nothing is nothing.
+    assert_eq!(text(many.sync(false, vec![backends(1_234, &[4])]).unwrap()), None);
+}
