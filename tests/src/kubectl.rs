@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -27,23 +28,44 @@ pub struct Kubectl {
 /// A minor version: (1, 33).
 pub type Version = (u32, u32);
 
-/// Every kubectl of a known version on this machine, the oldest first.
+/// Minor versions that the API is tested with.
+const TESTED: RangeInclusive<u32> = 27..=33;
+
+/// Every kubectl of a tested version on this machine, the oldest first: `kubectl.1.27` to `kubectl.1.33`, or else a
+/// `kubectl` that is one of these.
 pub fn installed() -> BTreeMap<Version, PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<PathBuf> = env::split_paths(&path).chain([SDK.into()]).collect();
     let mut found = BTreeMap::new();
-    for minor in 27..=33 {
+    for minor in TESTED {
         let name = format!("kubectl.1.{minor}");
         if let Some(binary) = dirs.iter().map(|dir| dir.join(&name)).find(|path| path.is_file()) {
             found.insert((1, minor), binary);
         }
     }
     if found.is_empty()
-        && let Some(version) = version(Path::new("kubectl"))
+        && let Some(version) = version(Path::new("kubectl")).filter(|(_, minor)| TESTED.contains(minor))
     {
         found.insert(version, "kubectl".into());
     }
     found
+}
+
+/// Those to test with. A machine without any tests nothing, which must not look like success: an error, unless
+/// `GANTRY_KUBECTL=any` takes the one on the PATH as it is.
+pub fn to_test_with() -> Result<BTreeMap<Version, PathBuf>> {
+    let found = installed();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    match (env::var("GANTRY_KUBECTL").as_deref(), version(Path::new("kubectl"))) {
+        (Ok("any"), Some(version)) => Ok(BTreeMap::from([(version, "kubectl".into())])),
+        (Ok("any"), None) => bail!("GANTRY_KUBECTL is \"any\", but there is no kubectl on the PATH"),
+        _ => bail!(
+            "there is no kubectl 1.27 to 1.33: put kubectl.1.27 to kubectl.1.33, or one of them as kubectl, on the PATH (the \
+             Google Cloud SDK brings all), or set GANTRY_KUBECTL=any to test with the kubectl that is there"
+        ),
+    }
 }
 
 /// What a binary says of itself.
@@ -60,7 +82,8 @@ fn version(binary: &Path) -> Option<Version> {
 impl Kubectl {
     /// The newest there is; the one on the PATH when no version is known.
     pub fn newest(kubeconfig: &Path) -> Self {
-        let newest = installed().pop_last().unwrap_or(((1, 0), "kubectl".into()));
+        let plain = || (version(Path::new("kubectl")).unwrap_or((1, 0)), "kubectl".into());
+        let newest = installed().pop_last().unwrap_or_else(plain);
         Self::new(newest.0, newest.1, kubeconfig)
     }
 
@@ -83,7 +106,8 @@ impl Kubectl {
             binary: binary.clone(),
             ..self.clone()
         };
-        ends.into_iter().flatten().map(other).collect()
+        // This one, where it was taken as it is.
+        if all.is_empty() { vec![self.clone()] } else { ends.into_iter().flatten().map(other).collect() }
     }
 
     pub fn version(&self) -> Version {

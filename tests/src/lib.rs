@@ -16,6 +16,7 @@ pub mod suite;
 pub mod traces;
 pub mod traffic;
 pub mod wait;
+pub mod watch;
 
 pub use case::Case;
 pub use fleet::Fleet;
@@ -26,3 +27,4 @@ pub use process::Process;
 pub use stack::Stack;
 pub use suite::Suite;
 pub use wait::wait_for;
+pub use watch::Watch;

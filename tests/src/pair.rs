@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::kubectl::installed;
+use crate::kubectl::to_test_with;
 use crate::stack::Options;
 use crate::suite::{options, patience};
 use crate::{Case, Kubectl, Process, containerd, netns, wait_for};
@@ -59,7 +59,7 @@ impl Pair {
 
     /// A namespace, and the newest kubectl for it.
     pub fn case(&self, name: &str) -> Result<Case> {
-        let (version, binary) = installed().pop_last().context("there is no kubectl on this machine")?;
+        let (version, binary) = to_test_with()?.pop_last().context("there is no kubectl on this machine")?;
         Case::new(name, &Kubectl::new(version, binary, &self.kubeconfig()))
     }
 
@@ -229,21 +229,38 @@ impl Pair {
         self.end()
     }
 
+    /// What an earlier `start` left running in this data directory.
+    pub fn find(options: Options) -> Option<Self> {
+        let found = |name: &str| Process::find(&options.data, name);
+        let (server, agent, containerd) = (found("server"), found("agent"), found("containerd"));
+        let one_of_ours = server.is_some() || agent.is_some() || options.data.join("agent").is_dir();
+        (one_of_ours && (server.is_some() || agent.is_some() || containerd.is_some())).then_some(Self {
+            options,
+            containerd,
+            server,
+            agent,
+        })
+    }
+
+    /// Whatever fails, the rest is tried too.
     fn end(&mut self) -> Result<()> {
         let patience = Duration::from_secs(20);
+        let mut outcome = Ok(());
         for process in [self.agent.take(), self.server.take()].into_iter().flatten() {
-            process.stop(patience)?;
+            outcome = outcome.and(process.stop(patience));
         }
-        let Some(containerd) = self.containerd.take() else { return Ok(()) };
-        let cleaned = self.clean(containerd.pid());
-        containerd.stop(patience)?;
-        containerd::clean(&self.options.data);
+        if let Some(containerd) = self.containerd.take() {
+            outcome = outcome.and(self.clean(containerd.pid())).and(containerd.stop(patience));
+            containerd::clean(&self.options.data);
+        }
+        if !self.options.data.exists() {
+            return outcome;
+        }
         if std::env::var_os("GANTRY_KEEP").is_some() {
             println!("kept {}", self.options.data.display());
-            return cleaned;
+            return outcome;
         }
-        fs::remove_dir_all(&self.options.data)?;
-        cleaned
+        outcome.and(fs::remove_dir_all(&self.options.data).context("can't remove a pair's data directory"))
     }
 
     fn clean(&self, containerd: i32) -> Result<()> {

@@ -10,9 +10,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::kubectl::{Version, installed};
+use crate::kubectl::{Version, to_test_with};
 use crate::stack::{Options, Stack};
 use crate::{Case, Kubectl, netns};
 
@@ -43,12 +43,12 @@ impl Suite {
 
     /// The same after a change to how it starts; the data directory is there already.
     pub fn start_with(name: &str, change: impl FnOnce(&mut Options) -> Result<()>) -> Result<Self> {
+        let versions = to_test_with()?.into_iter().collect();
         netns::enter()?;
         let mut options = options(name)?;
-        change(&mut options)?;
         let data = options.data.clone();
-        match Stack::start(options) {
-            Ok(stack) => Ok(Self { stack: Some(stack), versions: installed().into_iter().collect() }),
+        match change(&mut options).and_then(|()| Stack::start(options)) {
+            Ok(stack) => Ok(Self { stack: Some(stack), versions }),
             Err(error) => {
                 fs::remove_dir_all(&data).with_context(|| format!("can't remove {}", data.display()))?;
                 Err(error)
@@ -73,12 +73,29 @@ impl Suite {
     }
 
     /// Runs all scenarios, then stops the control plane. Fails with every scenario that failed. With
-    /// `GANTRY_SCENARIO=name` only those whose name has that in it.
-    pub fn run(mut self, scenarios: &[Scenario]) -> Result<()> {
+    /// `GANTRY_SCENARIO=name` only those whose name has that in it, of which there must be one.
+    pub fn run(self, scenarios: &[Scenario]) -> Result<()> {
+        self.run_all(scenarios.iter().map(|(name, scenario)| ((*name).to_owned(), *scenario)).collect())
+    }
+
+    /// Runs a scenario with every kubectl there is, each in a namespace of its own.
+    pub fn run_with_each(self, name: &str, scenario: fn(&Case) -> Result<()>) -> Result<()> {
+        let named = |(major, minor): Version| (format!("{name}-{major}-{minor}"), scenario);
+        let all = self.versions.iter().map(|(version, _)| named(*version)).collect();
+        self.run_all(all)
+    }
+
+    fn run_all(mut self, scenarios: Vec<(String, fn(&Case) -> Result<()>)>) -> Result<()> {
         let kubeconfig = self.stack()?.kubeconfig();
         let only = env::var("GANTRY_SCENARIO").unwrap_or_default();
-        let chosen = scenarios.iter().enumerate().filter(|(_, (name, _))| name.contains(&only));
-        let queue = Mutex::new(chosen.collect::<Vec<_>>().into_iter());
+        let chosen: Vec<_> = scenarios.iter().enumerate().filter(|(_, (name, _))| name.contains(&only)).collect();
+        let names = || scenarios.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        ensure!(
+            !chosen.is_empty(),
+            "no scenario here has {only:?} (GANTRY_SCENARIO) in its name; there are {}",
+            names()
+        );
+        let queue = Mutex::new(chosen.into_iter());
         let failures = Mutex::new(BTreeMap::new());
         let take = || queue.lock().ok().and_then(|mut queue| queue.next());
         thread::scope(|scope| {
@@ -90,7 +107,7 @@ impl Suite {
                         let verdict = if outcome.is_ok() { "ok" } else { "FAILED" };
                         println!("{name}: {verdict} ({:.1} s)", begun.elapsed().as_secs_f32());
                         if let (Err(error), Ok(mut failures)) = (outcome, failures.lock()) {
-                            failures.insert(*name, format!("{error:#}"));
+                            failures.insert(name.clone(), format!("{error:#}"));
                         }
                     }
                 });

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use gantry_tests::case::text;
 use gantry_tests::manifests::{pod, with};
+use gantry_tests::suite::patience;
 use gantry_tests::{Case, Process, Suite, scenarios, wait_for};
 use serde_json::json;
 
@@ -17,42 +18,54 @@ const CLOSED: &str = "127.0.0.1:5002";
 
 #[test]
 fn images() -> Result<()> {
+    // Before the suite, so that they end after it.
     let mut registries = Vec::new();
     let suite = Suite::start_with("images", |options| {
-        registries =
-            vec![registry(&options.data, "open", OPEN, false)?, registry(&options.data, "closed", CLOSED, true)?];
+        for (name, address, closed) in [("open", OPEN, false), ("closed", CLOSED, true)] {
+            registries.push(Registry::start(&options.data, name, address, closed)?);
+        }
         let archive = options.images.first().context("no image")?;
         publish(archive, &options.data, OPEN, None)?;
         publish(archive, &options.data, CLOSED, Some("crane:lift"))
     });
-    let outcome = suite.and_then(|suite| {
-        suite.run(scenarios![by_tag, by_digest, with_a_secret, without_a_secret, absent_ones, policies, bad_names])
-    });
-    registries.into_iter().try_for_each(|registry| registry.stop(Duration::from_secs(5)))?;
-    outcome
+    suite?.run(scenarios![by_tag, by_digest, with_a_secret, without_a_secret, absent_ones, policies, bad_names])
 }
 
-fn registry(data: &Path, name: &str, address: &str, closed: bool) -> Result<Process> {
-    let dir = data.join(format!("registry-{name}"));
-    fs::create_dir_all(&dir)?;
-    let mut config = format!(
-        "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{address}\"}}\n",
-        dir.display()
-    );
-    if closed {
-        // `lift`, with bcrypt's lowest cost.
-        let users = dir.join("users");
-        fs::write(&users, "crane:$2b$04$CrVrybnJY6AnKtQahoRHte/ovYIHQBapQoDjFtFECcujlaqw/blrq\n")?;
-        config += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", users.display());
+/// Ends when it is dropped.
+struct Registry(Option<Process>);
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.0.take().map(|registry| registry.stop(Duration::from_secs(5))) {
+            eprintln!("can't stop a registry: {error:#}");
+        }
     }
-    let file = dir.join("config.yml");
-    fs::write(&file, config)?;
-    let process = Process::start(data, name, Command::new("docker-registry").arg("serve").arg(&file))?;
-    wait_for("the registry to answer", Duration::from_secs(30), || {
-        std::net::TcpStream::connect(address)?;
-        Ok(())
-    })?;
-    Ok(process)
+}
+
+impl Registry {
+    fn start(data: &Path, name: &str, address: &str, closed: bool) -> Result<Self> {
+        let dir = data.join(format!("registry-{name}"));
+        fs::create_dir_all(&dir)?;
+        let mut config = format!(
+            "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{address}\"}}\n",
+            dir.display()
+        );
+        if closed {
+            // `lift`, with bcrypt's lowest cost.
+            let users = dir.join("users");
+            fs::write(&users, "crane:$2b$04$CrVrybnJY6AnKtQahoRHte/ovYIHQBapQoDjFtFECcujlaqw/blrq\n")?;
+            config += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", users.display());
+        }
+        let file = dir.join("config.yml");
+        fs::write(&file, config)?;
+        let process = Process::start(data, name, Command::new("docker-registry").arg("serve").arg(&file))?;
+        let registry = Self(Some(process));
+        wait_for("the registry to answer", patience(), || {
+            std::net::TcpStream::connect(address)?;
+            Ok(())
+        })?;
+        Ok(registry)
+    }
 }
 
 /// Pushes the test image, which is an OCI layout in a tar, blob by blob.

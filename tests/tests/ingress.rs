@@ -317,12 +317,11 @@ fn kubectl_makes_and_shows_them(case: &Case) -> Result<()> {
     Ok(())
 }
 
-/// A certificate and its key, as files; gives the certificate's.
-fn minted(case: &Case, name: &str, hosts: &[String]) -> Result<(PathBuf, PathBuf)> {
-    let folder = tempfile::Builder::new().prefix(&format!("{}-{name}-", case.namespace)).tempdir()?.keep();
+/// A certificate and its key, as files in a folder, by this name; gives theirs.
+fn minted(folder: &Path, name: &str, hosts: &[String]) -> Result<(PathBuf, PathBuf)> {
     let key = KeyPair::generate()?;
     let certificate = CertificateParams::new(hosts)?.self_signed(&key)?;
-    let (chain, secret) = (folder.join("tls.crt"), folder.join("tls.key"));
+    let (chain, secret) = (folder.join(format!("{name}.crt")), folder.join(format!("{name}.key")));
     fs::write(&chain, certificate.pem())?;
     fs::write(&secret, key.serialize_pem())?;
     Ok((chain, secret))
@@ -353,8 +352,9 @@ fn secure(host: &str, authority: &PathBuf, more: &[&str]) -> Result<String> {
 fn certificates_go_by_name(case: &Case) -> Result<()> {
     serve(case, "secure", 1)?;
     let (one, two, bad) = (host(case, "one"), host(case, "two"), host(case, "bad"));
-    let (first, first_key) = minted(case, "one", std::slice::from_ref(&one))?;
-    let (second, second_key) = minted(case, "two", &[format!("*.{}.example", case.namespace)])?;
+    let folder = tempfile::tempdir()?;
+    let (first, first_key) = minted(folder.path(), "one", std::slice::from_ref(&one))?;
+    let (second, second_key) = minted(folder.path(), "two", &[format!("*.{}.example", case.namespace)])?;
     for (name, chain, key) in [("first", &first, &first_key), ("second", &second, &second_key)] {
         let (chain, key) = (format!("--cert={}", chain.display()), format!("--key={}", key.display()));
         case.run(&["create", "secret", "tls", name, &chain, &key])?;
@@ -385,7 +385,7 @@ fn certificates_go_by_name(case: &Case) -> Result<()> {
     // Plain HTTP goes there too.
     until_answered(case, &one, "/", 200, "hello from secure-")?;
     // A renewed certificate is taken, without anything else.
-    let (renewed, renewed_key) = minted(case, "renewed", std::slice::from_ref(&one))?;
+    let (renewed, renewed_key) = minted(folder.path(), "renewed", std::slice::from_ref(&one))?;
     let mut secret = case.get("secret first")?;
     secret["data"] = Value::Null;
     let object = json!({
@@ -393,11 +393,7 @@ fn certificates_go_by_name(case: &Case) -> Result<()> {
         "stringData": {"tls.crt": fs::read_to_string(&renewed)?, "tls.key": fs::read_to_string(&renewed_key)?},
     });
     case.apply(&object)?;
-    case.until("the renewed certificate", || secure(&one, &renewed, &[]))?;
-    for file in [first, second, renewed] {
-        fs::remove_dir_all(file.parent().context("a folder")?)?;
-    }
-    Ok(())
+    case.until("the renewed certificate", || secure(&one, &renewed, &[])).map(drop)
 }
 
 fn what_an_endpoint_is_told(case: &Case) -> Result<()> {

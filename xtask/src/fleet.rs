@@ -1,6 +1,6 @@
 //! `fleet`: several nodes on this machine, from source.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
@@ -60,10 +60,26 @@ struct Up {
     no_build: bool,
 }
 
+/// With nothing chosen but the data directory.
+pub fn options(data: &Path) -> Options {
+    Options {
+        gantry: paths::gantry(),
+        plugins: paths::plugins(),
+        bundle: paths::pinned_bundle(),
+        network: String::new(),
+        data: data.to_path_buf(),
+        nodes: 0,
+        zones: 1,
+        images: vec![paths::image()],
+        server: Vec::new(),
+        agent: Vec::new(),
+    }
+}
+
 impl Command {
     pub fn run(&self) -> Result<()> {
         match &self.what {
-            What::Up(up) => up.run(self.options()),
+            What::Up(up) => up.run(options(&self.data_dir)),
             What::Cut { node, all } => self.fleet()?.cut(node, *all),
             What::Heal { node } => self.fleet()?.heal(node),
             What::Kill { node } => self.fleet()?.kill(node),
@@ -72,30 +88,15 @@ impl Command {
         }
     }
 
-    fn options(&self) -> Options {
-        Options {
-            gantry: paths::gantry(),
-            plugins: paths::plugins(),
-            bundle: paths::pinned_bundle(),
-            network: String::new(),
-            data: self.data_dir.clone(),
-            nodes: 0,
-            zones: 1,
-            images: vec![paths::image()],
-            server: Vec::new(),
-            agent: Vec::new(),
-        }
-    }
-
     fn fleet(&self) -> Result<Fleet> {
-        match Fleet::find(self.options()) {
+        match Fleet::find(options(&self.data_dir)) {
             Some(fleet) => Ok(fleet),
             None => bail!("no fleet runs in {}; `cargo xtask fleet up` starts one", self.data_dir.display()),
         }
     }
 
     fn down(&self) -> Result<()> {
-        let Some(fleet) = Fleet::find(self.options()) else {
+        let Some(fleet) = Fleet::find(options(&self.data_dir)) else {
             println!("nothing runs in {}", self.data_dir.display());
             return Ok(());
         };
@@ -118,7 +119,8 @@ impl Up {
         let bundle = self.bundle.clone().unwrap_or(options.bundle);
         let (nodes, zones, network) = (self.nodes.into(), self.zones.into(), self.network.clone());
         let step = Step::new(format!("start a server and {nodes} nodes"));
-        let fleet = Fleet::start(Options { bundle, nodes, zones, network, ..options }, |what| step.detail(what))?;
+        let mut fleet = Fleet::start(Options { bundle, nodes, zones, network, ..options }, |what| step.detail(what))?;
+        fleet.leave();
         step.done("");
         let kubeconfig = fleet.kubeconfig();
         print!("\n{}", fleet.kubectl().run(&["get", "nodes", "-o", "wide"])?);

@@ -1,16 +1,16 @@
 //! `test` and `check`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use gantry_tests::Stack;
+use gantry_tests::{Fleet, Pair, Stack};
 
 use crate::shell;
-use crate::{build, depend, packages, paths, python, reproduce, up};
+use crate::{build, depend, fleet, packages, paths, python, reproduce, up};
 
 #[derive(Args)]
 pub struct Test {
@@ -91,16 +91,34 @@ impl Scratch {
         Ok(Self(dir))
     }
 
-    /// A test that was ended from outside could not stop what it had started. Its id files say what that is.
+    /// A test that was ended from outside could not stop what it had started. Its id files say what that is. Whatever
+    /// fails, the rest is tried too.
     fn sweep(self) -> Result<()> {
+        let mut outcome = Ok(());
         for entry in fs::read_dir(self.0.join("data"))? {
             let data = entry?.path();
-            if let Some(left) = Stack::find(up::options(&data)) {
-                println!("stopping what a test left in {}", data.display());
-                left.stop()?;
-            }
+            outcome =
+                outcome.and(Self::stop(&data).with_context(|| format!("can't stop what is in {}", data.display())));
         }
+        // What runs still needs its files, and whoever looks for it as well.
+        outcome?;
         fs::remove_dir_all(&self.0).with_context(|| format!("can't remove {}", self.0.display()))
+    }
+
+    /// Fleets and pairs first: what they have of a stack, a containerd, is not all of it.
+    fn stop(data: &Path) -> Result<()> {
+        let say = || println!("stopping what a test left in {}", data.display());
+        if let Some(left) = Fleet::find(fleet::options(data)) {
+            say();
+            return left.stop();
+        }
+        if let Some(left) = Pair::find(up::options(data)) {
+            say();
+            return left.stop();
+        }
+        let Some(left) = Stack::find(up::options(data)) else { return Ok(()) };
+        say();
+        left.stop()
     }
 }
 

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::case::text;
+use crate::kubectl::to_test_with;
 use crate::process::make_private;
 use crate::suite::patience;
 use crate::{Case, Kubectl, Process, containerd, left, wait_for};
@@ -47,11 +48,13 @@ pub struct Options {
     pub agent: Vec<OsString>,
 }
 
-/// A running fleet. Dropping it leaves it running: call [`Fleet::stop`].
+/// A running fleet. One that was started stops when it is dropped, unless it is to stay ([`Fleet::leave`]); one that was
+/// found stays.
 pub struct Fleet {
     options: Options,
     wire: Wire,
     nodes: Vec<Node>,
+    stays: bool,
 }
 
 /// Where the API listens on the bridge.
@@ -63,6 +66,7 @@ impl Fleet {
         make_private(&options.data)?;
         let options = Options { data: options.data.canonicalize()?, ..options };
         let mut fleet = Self::of(options);
+        fleet.stays = false;
         let started = fleet.begin(&progress);
         match started.with_context(|| fleet.logs()) {
             Ok(()) => Ok(fleet),
@@ -84,7 +88,12 @@ impl Fleet {
     fn of(options: Options) -> Self {
         let wire = Wire::of(&options.data);
         let nodes = (1..=options.nodes).map(|number| Node::new(number, &options)).collect();
-        Self { options, wire, nodes }
+        Self { options, wire, nodes, stays: true }
+    }
+
+    /// Leaves it running.
+    pub fn leave(&mut self) {
+        self.stays = true;
     }
 
     fn begin(&mut self, progress: &impl Fn(&str)) -> Result<()> {
@@ -185,7 +194,8 @@ impl Fleet {
 
     /// A namespace, and the newest kubectl for it.
     pub fn case(&self, name: &str) -> Result<Case> {
-        Case::new(name, &self.kubectl())
+        let (version, binary) = to_test_with()?.pop_last().context("there is no kubectl on this machine")?;
+        Case::new(name, &Kubectl::new(version, binary, &self.kubeconfig()))
     }
 
     /// A node by its name.
@@ -276,7 +286,13 @@ impl Fleet {
     }
 
     /// Stops everything, and removes containers, namespaces, links and rules. Objects stay in the data directory.
-    pub fn stop(self) -> Result<()> {
+    pub fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        // Tried once; what could not be stopped is found again.
+        self.stays = true;
         let data = &self.options.data;
         let mut outcome = Ok(());
         for node in &self.nodes {
@@ -296,6 +312,16 @@ impl Fleet {
         match fs::remove_file(data.join("fleet.json")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        if !self.stays
+            && let Err(error) = self.end()
+        {
+            eprintln!("can't clean up: {error:#}");
         }
     }
 }

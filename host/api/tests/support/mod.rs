@@ -176,21 +176,37 @@ impl Cluster {
     }
 }
 
-/// Where kubectl of a version is, if it is installed.
+/// Where kubectl of a version is, if it is installed; of `any` it is that of the PATH.
 pub fn kubectl(version: &str) -> Option<PathBuf> {
-    let name = format!("kubectl.{version}");
+    let name = if version == ANY { "kubectl".to_owned() } else { format!("kubectl.{version}") };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&path).chain([PathBuf::from("/usr/lib/google-cloud-sdk/bin")]);
     dirs.map(|dir| dir.join(&name)).find(|path| path.is_file())
 }
 
-/// Those of the versions that are installed; says which are not.
+/// The kubectl of the PATH, whatever its version.
+const ANY: &str = "any";
+/// Those that the API is tested with.
+const TESTED: [&str; 7] = ["1.27", "1.28", "1.29", "1.30", "1.31", "1.32", "1.33"];
+
+/// Those of the versions that are installed; says which are not. Where none of these is, one that is tested with takes
+/// their place, and where there is none at all the test fails: to test nothing is no success. `GANTRY_KUBECTL=any` takes
+/// that of the PATH instead.
 pub fn versions(wanted: &[&'static str]) -> Vec<&'static str> {
     let (found, missing): (Vec<_>, Vec<_>) = wanted.iter().partition(|version| kubectl(version).is_some());
     if !missing.is_empty() {
         eprintln!("not installed, not tested: kubectl {missing:?}");
     }
-    found
+    if !found.is_empty() {
+        return found;
+    }
+    let any = (std::env::var("GANTRY_KUBECTL").as_deref() == Ok(ANY)).then_some(ANY);
+    let other = TESTED.into_iter().rfind(|version| kubectl(version).is_some()).or(any);
+    let other = other.filter(|version| kubectl(version).is_some());
+    vec![other.expect(
+        "there is no kubectl 1.27 to 1.33: put one on the PATH, named as kubectl.1.33 (the Google Cloud SDK brings all), or \
+         set GANTRY_KUBECTL=any to test with the kubectl that is there",
+    )]
 }
 
 pub struct Client {
