@@ -51,43 +51,51 @@ fn remembered() -> Result<usize> {
     Ok(clients.filter_map(|set| set.get("elem")?.as_array()).map(Vec::len).sum())
 }
 
+/// On port 80, for clients that are to stay so long.
+fn loyal(name: &str, seconds: u32) -> Value {
+    service(
+        name,
+        json!({
+            "selector": {"app": "loyal"}, "ports": [{"port": 80, "targetPort": 8080}], "sessionAffinity": "ClientIP",
+            "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": seconds}},
+        }),
+    )
+}
+
 fn clients_stay_as_others_come(case: &Case) -> Result<()> {
     serve(case, "loyal", 1)?;
-    let port = json!([{"port": 80, "targetPort": 8080}]);
-    let affinity = json!({"clientIP": {"timeoutSeconds": 3}});
-    let spec = json!({"selector": {"app": "loyal"}, "ports": port, "sessionAffinity": "ClientIP", "sessionAffinityConfig": affinity});
-    case.apply(&service("loyal", spec))?;
+    // So long that nobody is forgotten for being slow.
+    case.apply(&loyal("loyal", 600))?;
     let at = address(case, "loyal", 80)?;
     let first = case.until("an answer", || who(at))?;
     ensure!(remembered()? > 0, "nobody is remembered");
-    // Used all the while, so that it is not forgotten.
-    let loyal = || {
-        let now = who(at)?;
-        ensure!(now == first, "it was {first} and is {now}");
-        Ok(())
-    };
     case.line("scale deployment loyal --replicas=5")?;
-    case.until("five endpoints", || {
-        loyal()?;
-        let slices = case.list("endpointslices -l kubernetes.io/service-name=loyal")?;
-        let ready =
-            slices[0]["endpoints"].as_array().into_iter().flatten().filter(|e| e["conditions"]["ready"] == true);
-        ensure!(ready.count() == 5);
-        Ok(())
-    })?;
+    until_endpoints(case, "loyal", 5)?;
     for _ in 0..50 {
-        loyal()?;
+        let now = case.until("an answer", || who(at))?;
+        ensure!(now == first, "it was {first} and is {now}");
     }
-    case.until("the client to be forgotten", || {
-        ensure!(remembered()? == 0, "it is still remembered");
-        Ok(())
-    })?;
     // One that left is nobody's backend any more, however lately it was used.
-    let last = who(at)?;
-    case.line(&format!("delete pod {last} --now --timeout=30s"))?;
+    case.line(&format!("delete pod {first} --now --timeout=30s"))?;
     case.until("another one to answer", || {
         let now = who(at)?;
-        ensure!(now != last, "{last} answers");
+        ensure!(now != first, "{first} answers");
+        Ok(())
+    })?;
+    case.line("delete service loyal")?;
+    clients_are_forgotten(case)
+}
+
+fn clients_are_forgotten(case: &Case) -> Result<()> {
+    case.apply(&loyal("fickle", 3))?;
+    let at = address(case, "fickle", 80)?;
+    case.until("the client to be remembered", || {
+        who(at)?;
+        ensure!(remembered()? > 0, "it is not");
+        Ok(())
+    })?;
+    case.until("the client to be forgotten", || {
+        ensure!(remembered()? == 0, "it is still remembered");
         Ok(())
     })
 }
@@ -96,8 +104,8 @@ fn clients_stay_as_others_come(case: &Case) -> Result<()> {
 fn connections_of_pods_that_go_end_in_peace(case: &Case) -> Result<()> {
     let slow = |name: &str| {
         let pod = with(pod(name, "serve"), "/metadata/labels/app", "slow");
-        let pod = with(pod, "/spec/terminationGracePeriodSeconds", 30);
-        let hook = json!({"preStop": {"exec": {"command": ["/web", "sleep", "8"]}}});
+        let pod = with(pod, "/spec/terminationGracePeriodSeconds", 60);
+        let hook = json!({"preStop": {"exec": {"command": ["/web", "sleep", "25"]}}});
         with(pod, "/spec/containers/0/lifecycle", hook)
     };
     case.apply(&slow("slow-1"))?;

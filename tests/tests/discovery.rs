@@ -59,6 +59,15 @@ fn service(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
 }
 
+/// A Service's virtual address, which it is given some time after it was made.
+fn address(case: &Case, service: &str) -> Result<String> {
+    case.until(&format!("an address of {service}"), || {
+        let address = text(&case.get(&format!("service {service}"))?, "/spec/clusterIP");
+        ensure!(!address.is_empty(), "it has none");
+        Ok(address)
+    })
+}
+
 /// A pod to ask from.
 fn client(case: &Case) -> Result<()> {
     case.apply(&pod("client", "sleep 3600"))?;
@@ -106,7 +115,7 @@ fn services_have_names(case: &Case) -> Result<()> {
     let ports = json!([{"name": "http", "port": 80, "targetPort": "http"}]);
     case.apply(&service("web", json!({"selector": {"app": "web"}, "ports": ports})))?;
     case.line("rollout status deployment/web --timeout=120s")?;
-    let address = text(&case.get("service web")?, "/spec/clusterIP");
+    let address = address(case, "web")?;
     let full = format!("web.{}.svc.cluster.local", case.namespace);
     until(case, &format!("{full}."), RecordType::A, std::slice::from_ref(&address))?;
     for name in
@@ -275,7 +284,7 @@ fn names_work_where_all_else_is_denied(case: &Case) -> Result<()> {
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"}, "spec": spec,
     }))?;
     case.apply(&service("closed", json!({"selector": {"app": "none"}, "ports": [{"port": 80}]})))?;
-    let address = text(&case.get("service closed")?, "/spec/clusterIP");
+    let address = address(case, "closed")?;
     case.until("its name", || {
         ensure!(resolve(case, "client", "closed")? == BTreeSet::from([address.clone()]));
         Ok(())
@@ -299,8 +308,8 @@ fn names_leave_nothing() -> Result<()> {
     suite.stack()?.crash_gantry()?;
     ensure!(dns::ask(NODE, By::Udp, &name, RecordType::A).is_err());
     suite.stack()?.start_gantry()?;
-    case.until("its name again", || answers(&name, RecordType::A))?;
-    ensure!(at(&case.get("service web")?, "/spec/clusterIP").is_string());
+    let again = case.until("its name again", || answers(&name, RecordType::A))?;
+    ensure!(again == [address(&case, "web")?], "{again:?}");
     suite.stop()?;
     let links = netns::ip("-o link")?;
     ensure!(!links.contains("gtd0"), "{links}");

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use gantry_tests::case::text;
 use gantry_tests::manifests::{deployment, pod, with};
 use gantry_tests::suite::patience;
-use gantry_tests::{Case, Fleet, fleet, left, netns, suite};
+use gantry_tests::{Case, Fleet, Watch, fleet, left, netns, suite};
 use nix::sched::{CloneFlags, setns};
 use serde_json::{Value, json};
 
@@ -111,13 +111,15 @@ fn everybody_reaches_everybody(fleet: &Fleet, case: &Case) -> Result<()> {
 fn services_lead_to_other_nodes(fleet: &Fleet, case: &Case) -> Result<()> {
     case.line("expose pod on-node-2 --name far --port 80 --target-port 8080 --type NodePort --selector run=far")?;
     case.line("label pod on-node-2 run=far")?;
-    let service = case.get("service far")?;
-    let at: SocketAddr = format!("{}:80", text(&service, "/spec/clusterIP")).parse()?;
-    let port = service["spec"]["ports"][0]["nodePort"].as_u64().context("a node port")?;
+    let at = virtual_address(case, "far")?;
+    let port = case.until("a node port", || {
+        case.get("service far")?["spec"]["ports"][0]["nodePort"].as_u64().context("it has none")
+    })?;
     for node in fleet.nodes() {
         let answer = case.until(&format!("the service to answer {}", node.name()), || fetch(&node.place(), at))?;
         ensure!(answer.contains("on-node-2"), "{answer}");
-        let answer = case.line(&format!("exec on-{} -- /web get {at} /", node.name()))?;
+        let page = format!("exec on-{} -- /web get {at} /", node.name());
+        let answer = case.until(&format!("the service to answer a pod of {}", node.name()), || case.line(&page))?;
         ensure!(answer.contains("on-node-2"), "{answer}");
         let outside: SocketAddr = format!("{}:{port}", node.address()).parse()?;
         let answer = case.until(&format!("the port of {} to answer", node.name()), || here(outside))?;
@@ -131,11 +133,13 @@ fn cut_off_and_serving(fleet: &Fleet, case: &Case) -> Result<()> {
     let at = virtual_address(case, "far")?;
     fleet.cut("node-3", false)?;
     fleet.until_ready("node-3", "Unknown", patience())?;
-    let answer = fetch(&fleet.node("node-3")?.place(), at)?;
+    // Nobody leads it anywhere new: an answer that is slow to come is still one of what was there.
+    let answer = case.until("an answer to the node that is cut off", || fetch(&fleet.node("node-3")?.place(), at))?;
     ensure!(answer.contains("on-node-2"), "{answer}");
     let address = text(&case.get("pod on-node-3")?, "/status/podIP");
     let at: SocketAddr = format!("{address}:8080").parse()?;
-    ensure!(fetch(&fleet.node("node-1")?.place(), at)?.contains("on-node-3"));
+    let answer = case.until("an answer of the node that is cut off", || fetch(&fleet.node("node-1")?.place(), at))?;
+    ensure!(answer.contains("on-node-3"), "{answer}");
     fleet.heal("node-3")?;
     fleet.until_ready("node-3", "True", patience())
 }
@@ -150,16 +154,13 @@ fn dead_and_alive(fleet: &Fleet, case: &Case) -> Result<()> {
     let count = case.list("pods -l app=web")?.iter().filter(on_node).count();
     ensure!(count > 0, "the scheduler left node-2 out");
     case.until("an answer", || fetch(&fleet.node("node-1")?.place(), at))?;
+    // Told of as they change: a look from time to time would count its own time too.
+    let slices = Watch::start(&case.kubectl, READY)?;
+    let ready = |line: &str| line.split(' ').filter(|ready| *ready == "true").count();
+    slices.until("all of them", |line| ready(line) == 6)?;
     fleet.kill("node-2")?;
     let killed = Instant::now();
-    let ready = |addresses: &[Value]| addresses.iter().filter(|e| e["conditions"]["ready"] == true).count();
-    case.until("its endpoints to go", || {
-        let slices = case.list("endpointslices -l kubernetes.io/service-name=web")?;
-        let left: usize = slices.iter().filter_map(|s| s["endpoints"].as_array()).map(|e| ready(e)).sum();
-        ensure!(left == 6 - count, "{left} endpoints are ready");
-        Ok(())
-    })?;
-    let gone = killed.elapsed();
+    let gone = slices.until("its endpoints to go", |line| ready(line) == 6 - count)?.saturating_duration_since(killed);
     println!("endpoints of a dead node went {:.1} s after its death, at a grace of {GRACE} s", gone.as_secs_f32());
     ensure!(gone < Duration::from_secs(10), "only after {gone:?}");
     case.until("every connection to be answered", || {
@@ -220,8 +221,20 @@ fn another_network(fleet: &mut Fleet, case: &Case) -> Result<()> {
     Ok(())
 }
 
+/// The Service's endpoints as they change: of each whether it is ready.
+const READY: &[&str] = &[
+    "endpointslices",
+    "-l",
+    "kubernetes.io/service-name=web",
+    "-o",
+    "jsonpath={.endpoints[*].conditions.ready}{\"\\n\"}",
+];
+
+/// It is given some time after the Service was made.
 fn virtual_address(case: &Case, service: &str) -> Result<SocketAddr> {
-    Ok(format!("{}:80", text(&case.get(&format!("service {service}"))?, "/spec/clusterIP")).parse()?)
+    case.until(&format!("an address of {service}"), || {
+        Ok(format!("{}:80", text(&case.get(&format!("service {service}"))?, "/spec/clusterIP")).parse()?)
+    })
 }
 
 /// A page, asked for in a network namespace.

@@ -1,9 +1,9 @@
-//! NetworkPolicies on the real stack: default deny, what labels open, how fast, and a pod's very first packet; also by way
+//! NetworkPolicies on the real stack: default deny, what labels open, and a pod's very first packet; also by way
 //! of a Service; what is refused; and that nothing starts unguarded while policies can't be in force.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use gantry_tests::case::text;
@@ -73,11 +73,7 @@ fn default_deny_and_allow_by_label(case: &Case) -> Result<()> {
         Ok(())
     })?;
     case.line("label pod client role=friend")?;
-    let begun = Instant::now();
     until_reaches(case, "client", &web, true)?;
-    // An exec is a good part of it.
-    println!("a label opens after {:.2} s", begun.elapsed().as_secs_f32());
-    ensure!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     case.line("label pod client role-")?;
     until_reaches(case, "client", &web, false)?;
     // Probes of the node are not concerned.

@@ -98,7 +98,7 @@ fn clients_stay_in_their_zone(fleet: &Fleet, case: &Case) -> Result<()> {
             })?;
         }
     }
-    let at = address(case, "any", 80)?;
+    let at = case.until("an address", || address(case, "any", 80))?;
     case.until("both to answer where nothing is said", || {
         let found = answering(fleet, "node-1", at)?;
         ensure!(found.len() == 2, "{found:?}");
@@ -123,7 +123,11 @@ fn agents_start_anew(fleet: &Fleet, case: &Case) -> Result<()> {
     case.apply(&service("far", json!({}), more))?;
     case.line("label pod on-node-2 on=node-2")?;
     let at = case.until("an address", || address(case, "far", 80))?;
-    let port = u16::try_from(number(&case.get("service far")?, "/spec/ports/0/nodePort"))?;
+    let port = case.until("a node port", || {
+        let port = number(&case.get("service far")?, "/spec/ports/0/nodePort");
+        ensure!(port != 0, "it has none");
+        Ok(u16::try_from(port)?)
+    })?;
     let door: SocketAddr = format!("{}:{port}", fleet.node("node-1")?.address()).parse()?;
     let place = fleet.node("node-1")?.place();
     case.until("an answer by the address", || within(&place, || who(at)))?;
@@ -138,7 +142,9 @@ fn agents_start_anew(fleet: &Fleet, case: &Case) -> Result<()> {
                 node.stop()?
             }
             // New ones are led too while it is away.
-            ensure!(within(&place, || who(at))? == "on-node-2" && who(door)? == "on-node-2");
+            let (inside, outside) =
+                (case.until("an answer", || within(&place, || who(at)))?, case.until("an answer", || who(door))?);
+            ensure!(inside == "on-node-2" && outside == "on-node-2", "{inside}, {outside}");
             fleet.revive(name)?;
             let before = streams.each_ref().map(Stream::count);
             case.until("more on both connections", || {
