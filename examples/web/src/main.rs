@@ -26,6 +26,7 @@ web: a small HTTP server and test commands
   resolve NAME        print the addresses that a name has, in order
   reach ADDRESS:PORT [MS]  connect, within MS milliseconds (500), or exit with 1
   tally COUNT HOST:PORT PATH  fetch it so often, each time anew, and count the first lines
+  serve-grpc PORT     answer the gRPC health check on PORT: a service is healthy unless its name ends with `sick`
   echo-udp PORT       answer datagrams on PORT with the pod's name
   ask-udp HOST:PORT SECONDS  send one a tenth of a second from one port, print who answers
   id                  print uid, gid and groups
@@ -64,6 +65,7 @@ fn run(command: &str, rest: &[&str]) -> io::Result<ExitCode> {
         "resolve" => resolve(needed(first)?)?,
         "reach" => reach(needed(first)?, rest.get(1).map_or(Ok(500), |ms| number(Some(ms)))?)?,
         "tally" => tally(number(first)?, needed(rest.get(1).copied())?, rest.get(2).copied().unwrap_or("/"))?,
+        "serve-grpc" => serve_grpc(number(first)?)?,
         "echo-udp" => echo_udp(number(first)?)?,
         "ask-udp" => ask_udp(needed(first)?, number(rest.get(1).copied())?)?,
         "id" => id()?,
@@ -264,6 +266,74 @@ fn tally(count: u32, address: &str, path: &str) -> io::Result<()> {
     }
     tally.iter().for_each(|(line, count)| println!("{count} {line}"));
     Ok(())
+}
+
+/// The standard gRPC health service, with as much of HTTP/2 as one call a connection needs.
+fn serve_grpc(port: u16) -> io::Result<()> {
+    ctrlc::set_handler(|| std::process::exit(0)).map_err(io::Error::other)?;
+    let listener = TcpListener::bind(("0.0.0.0", port))?;
+    println!("listening on port {port}");
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else { continue };
+        thread::spawn(move || drop(answer_grpc(stream)));
+    }
+    Ok(())
+}
+
+/// Types of frames (RFC 9113, section 6).
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+/// Flags: of settings and pings that they are an answer, else that the stream ends here; and that the headers do.
+const LAST: u8 = 1;
+const WHOLE: u8 = 4;
+
+fn answer_grpc(mut stream: TcpStream) -> io::Result<()> {
+    // What every client says first.
+    stream.read_exact(&mut [0; 24])?;
+    stream.write_all(&frame(SETTINGS, 0, [0; 4], &[]))?;
+    let mut asked = Vec::new();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head)?;
+        let [high, middle, low, kind, flags, id @ ..] = head;
+        let mut body = Vec::new();
+        (&mut stream).take(u32::from_be_bytes([0, high, middle, low]).into()).read_to_end(&mut body)?;
+        match (kind, flags & LAST) {
+            (DATA, last) => {
+                asked.extend(body);
+                if last == LAST {
+                    let status = if asked.ends_with(b"sick") { 2 } else { 1 };
+                    println!("health {status}");
+                    stream.write_all(&health(id, status))?;
+                    asked.clear();
+                }
+            }
+            (SETTINGS, 0) => stream.write_all(&frame(SETTINGS, LAST, id, &[]))?,
+            (PING, 0) => stream.write_all(&frame(PING, LAST, id, &body))?,
+            _ => {}
+        }
+    }
+}
+
+/// A whole answer. Headers are literal; `:status: 200` is the eighth of those that need no name.
+fn health(id: [u8; 4], status: u8) -> Vec<u8> {
+    let literal = |name: &str, value: &str| {
+        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+        [vec![0], text(name), text(value)].concat()
+    };
+    let head = [vec![0x88], literal("content-type", "application/grpc")].concat();
+    // Not compressed, two bytes long: the field 1, a number.
+    let message = [0, 0, 0, 0, 2, 8, status];
+    let trailers = literal("grpc-status", "0");
+    [frame(HEADERS, WHOLE, id, &head), frame(DATA, 0, id, &message), frame(HEADERS, WHOLE | LAST, id, &trailers)]
+        .concat()
+}
+
+fn frame(kind: u8, flags: u8, id: [u8; 4], body: &[u8]) -> Vec<u8> {
+    let [_, length @ ..] = (body.len() as u32).to_be_bytes();
+    [&length[..], &[kind, flags], &id, body].concat()
 }
 
 fn echo_udp(port: u16) -> io::Result<()> {
