@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use gantry_tests::case::{at, text};
+use gantry_tests::case::text;
 use gantry_tests::dns::{self, By, NODE, Said, World};
 use gantry_tests::manifests::{deployment, pod, with};
 use gantry_tests::stack::Options;

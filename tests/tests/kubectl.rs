@@ -188,7 +188,7 @@ fn changes(case: &Case, subject: &Subject) -> Result<()> {
     ensure!(!label()?.contains("of-label"), "{}", label()?);
     let note = || {
         let object = case.get(&format!("{kind} {name}"))?;
-        Ok(object["metadata"]["annotations"][&key].as_str().unwrap_or_default().to_owned())
+        anyhow::Ok(object["metadata"]["annotations"][&key].as_str().unwrap_or_default().to_owned())
     };
     let is = |want: &str| {
         let now: String = note()?;
