@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::kubectl::to_test_with;
 use crate::stack::Options;
-use crate::suite::{options, patience};
+use crate::suite::{options, patience, starting};
 use crate::{Case, Kubectl, Process, containerd, netns, wait_for};
 
 /// Each test has a network of its own, so this port is free; it stays the same when the server starts again.
@@ -76,7 +76,7 @@ impl Pair {
         command.arg("--kubeconfig").arg(self.kubeconfig()).args(["--node-grace", "15"]).args(more);
         let server = self.server.insert(Process::start(&self.options.data, "server", &mut command)?);
         let kubectl = Kubectl::newest(&self.options.data.join("kubeconfig"));
-        wait_for("the server to be ready", patience(), || {
+        wait_for("the server to be ready", starting(), || {
             server.check()?;
             kubectl.run(&["get", "--raw", "/readyz"])
         })

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::process::make_private;
-use crate::suite::patience;
+use crate::suite::starting;
 use crate::{Kubectl, Process, containerd, left, wait_for};
 
 /// What to start, and where.
@@ -96,7 +96,7 @@ impl Stack {
     fn until_ready(&mut self) -> Result<()> {
         let (kubeconfig, kubectl) = (self.kubeconfig(), self.kubectl());
         let gantry = self.gantry.as_mut().context("the host was not started")?;
-        let ready = wait_for("the API to be ready", patience(), || {
+        let ready = wait_for("the API to be ready", starting(), || {
             if let Err(ended) = gantry.check() {
                 return Ok(Err(ended));
             }

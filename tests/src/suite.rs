@@ -205,3 +205,8 @@ pub fn patience() -> Duration {
     let seconds = env::var("GANTRY_PATIENCE").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(60))
 }
+
+/// How long the start of a host may take, which compiles the plugins that nobody has compiled yet.
+pub fn starting() -> Duration {
+    patience() * 4
+}

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::case::text;
 use crate::kubectl::to_test_with;
 use crate::process::make_private;
-use crate::suite::patience;
+use crate::suite::{patience, starting};
 use crate::{Case, Kubectl, Process, containerd, left, wait_for};
 pub use node::Node;
 use wire::Wire;
@@ -155,7 +155,7 @@ impl Fleet {
         command.arg("--kubeconfig").arg(self.kubeconfig()).args(&self.options.server);
         let mut server = Process::start(data, "server", &mut command)?;
         let kubectl = self.kubectl();
-        wait_for("the server to be ready", patience(), || {
+        wait_for("the server to be ready", starting(), || {
             server.check()?;
             kubectl.run(&["get", "--raw", "/readyz"])
         })
