@@ -15,6 +15,11 @@ const ENDPOINT: &str = "http://127.0.0.1:8086";
 pub const KEY: &str = "AKIAGANTRYTESTKEY000";
 const SECRET: &str = "gantry/test+secret+key";
 
+/// How the stock bundle has it.
+const CONTROLLER: &str = "name = \"controller-ecs\"\ngrants = \"asked\"\n";
+/// The last line of that.
+const METADATA: &str = "metadata = \"169.254.170.2:80\"\n";
+
 /// What serves Frontends of the class `cluster`.
 const BALANCER: &str = r#"
 [[plugin]]
@@ -36,13 +41,19 @@ pub fn bundle_named(options: &mut Options, name: &str) -> Result<()> {
 
 /// The same with another entry.
 pub fn bundle_with(options: &mut Options, name: &str, entries: &str) -> Result<()> {
-    let stock = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/bundles").join(name);
     // A rollout need not wait as long for what is well.
-    let entry = "name = \"controller-ecs\"\ngrants = \"asked\"\n[plugin.config]\n";
+    let own = format!("{CONTROLLER}[plugin.config]\n{METADATA}healthy-after-seconds = 3\n");
+    bundle_from(options, name, &own, entries)
+}
+
+/// The same with this in the place of its entry for `controller-ecs`.
+pub fn bundle_from(options: &mut Options, name: &str, own: &str, entries: &str) -> Result<()> {
+    let stock = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/bundles").join(name);
     let source = options.data.join("source.toml");
     let text = fs::read_to_string(&stock).with_context(|| format!("can't read {}", stock.display()))?;
-    ensure!(text.contains(entry), "{} has no controller-ecs as this test knows it", stock.display());
-    let text = text.replace(entry, &format!("{entry}healthy-after-seconds = 3\n"));
+    let parts = text.split_once(CONTROLLER).and_then(|(before, rest)| Some((before, rest.split_once(METADATA)?.1)));
+    let (before, after) = parts.with_context(|| format!("{} has another controller-ecs", stock.display()))?;
+    let text = format!("{before}{own}{after}");
     let more = if text.contains("\"load-balancer-nftables\"") { "" } else { BALANCER };
     fs::write(&source, format!("{text}{more}{entries}"))?;
     options.bundle = options.data.join("bundle.toml");

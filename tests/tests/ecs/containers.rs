@@ -32,7 +32,7 @@ pub fn run(aws: &Aws, definition: &Value) -> Result<String> {
     Ok(text(&run, "/tasks/0/taskArn"))
 }
 
-fn task(aws: &Aws, arn: &str) -> Result<Value> {
+pub fn task(aws: &Aws, arn: &str) -> Result<Value> {
     Ok(aws.strictly("DescribeTasks", &json!({"cluster": "blue", "tasks": [arn]}))?["tasks"][0].clone())
 }
 
@@ -110,7 +110,7 @@ fn checked(name: &str, more: Value) -> Value {
     container
 }
 
-fn until_task(case: &Case, aws: &Aws, arn: &str, what: &str, good: impl Fn(&Value) -> bool) -> Result<Value> {
+pub fn until_task(case: &Case, aws: &Aws, arn: &str, what: &str, good: impl Fn(&Value) -> bool) -> Result<Value> {
     case.until(what, || {
         let seen = task(aws, arn)?;
         ensure!(good(&seen), "{seen}");

@@ -4,12 +4,13 @@
 
 mod aws;
 mod capacity;
+mod clouds;
 mod containers;
 mod metadata;
 mod placement;
 mod services;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use aws::Aws;
 use gantry_tests::case::text;
 use gantry_tests::manifests::IMAGE;
@@ -93,6 +94,19 @@ fn services_are_balanced() -> Result<()> {
 #[test]
 fn services_are_found_by_name() -> Result<()> {
     with_a_cluster("ecs_names", |options| aws::bundle_with(options, "ecs.toml", services::NAMES), services::named)
+}
+
+#[test]
+fn aws_keeps_secrets_and_raises_alarms() -> Result<()> {
+    let mut moto = None;
+    let mut suite = Suite::start_with("ecs_clouds", |options| moto.insert(clouds::Moto::start()?).bundle(options))?;
+    let moto = moto.context("no moto_server")?;
+    let case = suite.case("ecs_clouds")?;
+    let aws = Aws::new(&case)?;
+    aws.ok("create-cluster --cluster-name blue")?;
+    clouds::ask(&case, &aws, &moto)?;
+    aws.ok("delete-cluster --cluster blue")?;
+    suite.stop()
 }
 
 /// On a control plane of its own, with the cluster `blue` until the end.

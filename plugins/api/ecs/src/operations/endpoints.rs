@@ -9,11 +9,13 @@ use crate::fault::{Fault, Result};
 /// A kind that `controller-ecs` declares, whatever it is called in the bundle.
 const DECLARED: &str = "services.ecs.gantry.dev";
 
+/// The kinds that a plugin declares, its configuration, and where it may send requests.
+type Row = (Option<Vec<String>>, Value, Option<Vec<String>>);
+
 /// Refuses what needs a service that may not be asked.
 pub fn need(aws: Aws, what: &str) -> Result<()> {
     let fields = ["/status/kinds", "/spec/config", "/spec/grants/http"];
-    let plugins: Vec<(Option<Vec<String>>, Value, Option<Vec<String>>)> =
-        objects::rows(&Query::kind(KindRef::new("gantry.dev", "Plugin")), fields)?;
+    let plugins: Vec<Row> = objects::rows(&Query::kind(KindRef::new("gantry.dev", "Plugin")), fields)?;
     let ours = plugins.into_iter().find(|(kinds, ..)| kinds.iter().flatten().any(|kind| kind == DECLARED));
     let (_, config, granted) = ours.unwrap_or_default();
     let endpoints = config.get("endpoints").cloned().unwrap_or_default();

@@ -31,8 +31,8 @@ const UNITS: u64 = 1024;
 
 /// The whole object. `asked` is where its containers ask about it.
 pub fn pod(task: &Task, definition: &DefinitionSpec, asked: Option<SocketAddrV4>) -> Value {
-    // Pods on the node's own network can't be told apart there, and those without one reach nothing.
-    let asked = asked.filter(|_| !matches!(definition.network_mode.as_str(), "host" | "none"));
+    // Pods on the node's own network can't be told apart there.
+    let asked = asked.filter(|_| definition.network_mode != "host");
     let containers: Vec<Value> =
         (0..).zip(&definition.container_definitions).map(|(i, c)| container(task, definition, i, c, asked)).collect();
     let grace = definition.container_definitions.iter().filter_map(|c| c.stop_timeout).max().unwrap_or(STOP);
