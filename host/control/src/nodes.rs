@@ -17,6 +17,8 @@ use crate::recorder::{self, Recorder, Severity};
 
 const MANAGER: &str = "gantry-nodes";
 const LEASES: &str = "kube-node-lease";
+/// How often pods of nodes that are gone are looked for: that reads every pod.
+const SWEEP: Duration = Duration::from_secs(5);
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 
@@ -45,8 +47,10 @@ pub async fn run(objects: Objects, recorder: Recorder, options: Options) {
     else {
         return;
     };
-    let (seen, quiet, looked) = (HashMap::new(), HashMap::new(), None);
-    let mut monitor = Monitor { objects: objects.clone(), recorder, options, node, pod, lease, seen, quiet, looked };
+    let (seen, quiet) = (HashMap::new(), HashMap::new());
+    let (looked, swept) = (None, None);
+    let objects = objects.clone();
+    let mut monitor = Monitor { objects, recorder, options, node, pod, lease, seen, quiet, looked, swept };
     let mut tick = tokio::time::interval(options.every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -70,11 +74,14 @@ struct Monitor {
     quiet: HashMap<String, u64>,
     /// When it was last looked. A process that was stopped meanwhile (a suspended machine) has missed renewals.
     looked: Option<std::time::Instant>,
+    /// When pods of nodes that are gone were last looked for.
+    swept: Option<std::time::Instant>,
 }
 
 impl Monitor {
     async fn pass(&mut self, now: Timestamp, clock: std::time::Instant) {
-        let last = self.looked.replace(clock).unwrap_or(clock);
+        let begun = std::time::Instant::now();
+        let last = self.looked.unwrap_or(clock);
         if clock.duration_since(last) > self.options.every * 2 + self.options.grace / 4 {
             tracing::info!("nodes were not looked at for a while: they get their whole grace again");
             self.seen.clear();
@@ -97,7 +104,12 @@ impl Monitor {
                 Err(error) => tracing::warn!(node = node.meta.name, %error, "can't update a node's condition"),
             }
         }
-        self.remove_homeless(&names).await;
+        if self.swept.is_none_or(|swept| clock.duration_since(swept) >= SWEEP) {
+            self.swept = Some(clock);
+            self.remove_homeless(&names).await;
+        }
+        // From its end: a pass that takes long, because many nodes fell silent at once, is no pause.
+        self.looked = Some(clock + begun.elapsed());
     }
 
     fn all(&self, kind: &Kind) -> Vec<Arc<Record>> {

@@ -4,7 +4,6 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here is a panic")]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -34,22 +33,23 @@ impl Drop for Moto {
 
 impl Moto {
     fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let server = Command::new("moto_server")
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-H", "127.0.0.1", "-p", "0"])
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .expect("moto_server is on the PATH: pip install 'moto[server]'");
-        let moto = Self { server, port, folder };
+        let mut moto = Self { server, port: 0, folder };
         let patience = Instant::now() + Duration::from_secs(90);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < patience, "moto_server does not answer: {}", moto.log());
+        while moto.port == 0 {
+            assert!(Instant::now() < patience, "moto_server does not say where it listens: {}", moto.log());
+            assert!(moto.server.try_wait().unwrap().is_none(), "moto_server has ended: {}", moto.log());
             thread::sleep(Duration::from_millis(50));
+            moto.port = said_port(&moto.log()).unwrap_or_default();
         }
         fs::write(moto.keys(), "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = s3cret\n").unwrap();
         moto
@@ -284,4 +284,10 @@ fn alarms_of_cloudwatch() {
     assert_eq!((&first(&world)["id"], &first(&world)["rollback"]), (&json!("ecs-svc/1"), &json!(true)));
     let record = world.ecs("Service", "web")["status"]["history"][0].clone();
     assert_eq!((&record["alarms"], &record["back"]), (&json!(["errors"]), &json!("ecs-svc/1")));
+}
+
+/// Of a line ` * Running on http://127.0.0.1:40405`, once it is whole.
+fn said_port(log: &str) -> Option<u16> {
+    let (_, rest) = log.split_once("Running on http://127.0.0.1:")?;
+    rest.split_once('\n')?.0.trim().parse().ok()
 }

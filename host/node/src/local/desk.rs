@@ -61,12 +61,13 @@ impl Desk {
             let why = "pods with hostNetwork and the node itself have none, and can't be told apart";
             return said(StatusCode::FORBIDDEN, format!("{client} is not the address of a pod of this node: {why}\n"));
         };
-        let Ok(_place) = self.places.try_acquire() else {
-            return later("this node passes on as many requests as it may at once\n");
-        };
+        // First whole: a client that sends slowly holds no place.
         let request = match whole(request).await {
             Ok(request) => request,
             Err(refusal) => return refusal,
+        };
+        let Ok(_place) = self.places.try_acquire() else {
+            return later("this node passes on as many requests as it may at once\n");
         };
         let usage = timeout(LOOK, self.pods.usage(&pod)).await.ok().flatten();
         let (namespace, name, uid, node) = (pod.namespace, pod.name, pod.uid, self.node.clone());

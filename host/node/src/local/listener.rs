@@ -21,7 +21,7 @@ use super::desk::{ANSWER, Desk};
 /// Connections at once, at all addresses; more wait in the system's queue.
 const CONNECTIONS: usize = 256;
 /// Of one client at once; the next is closed.
-pub(super) const OF_ONE: usize = 16;
+pub(super) const OF_ONE: usize = 8;
 /// For the head of a request, and between two requests of a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After so long a connection ends with the request that is under way.

@@ -8,6 +8,8 @@ pub const NAMESPACE: &str = "servicediscovery.gantry.dev/namespace";
 pub const NAME: &str = "servicediscovery.gantry.dev/service";
 /// Where one that nobody owns yet says which service's it is to be.
 pub const RESERVED_BY: &str = "ecs.gantry.dev/reserved-by";
+/// And since when, in milliseconds of Unix time.
+pub const RESERVED_AT: &str = "ecs.gantry.dev/reserved-at";
 
 /// The object of a name in a namespace of names.
 pub fn service(namespace: &str, registry: &str, (name, names): (&str, &str), port: u64) -> Value {

@@ -9,6 +9,7 @@ use gantry_sdk::objects::{self, Query};
 use gantry_sdk::{Config, Error, KindRef, ObjectRef, Result};
 use serde::Deserialize;
 
+use crate::aws;
 use crate::object::Task;
 use crate::service::{self, object::Service};
 use crate::task::definition::TaskDefinition;
@@ -75,6 +76,7 @@ impl Controller for Ecs {
     }
 
     fn reconcile(&mut self, now: Time, key: &ObjectRef) -> Result<Outcome> {
+        aws::begin(now);
         match key.kind.kind.as_str() {
             "Task" => task::pass::reconcile(now, key, &self.options),
             "TaskDefinition" => definition::reconcile(now, key),

@@ -132,9 +132,9 @@ pub struct TaskStatus {
     /// Ports of the node that were chosen for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<ChosenPort>,
-    /// Whether there are Secrets with values that were read for it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub fetched: bool,
+    /// Since when values are read for it, which Secrets of its own have; none: there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<Time>,
     /// `HEALTHY`, `UNHEALTHY` or `UNKNOWN`; empty when no essential container has a health check.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub health_status: String,

@@ -41,7 +41,7 @@ fn source(from: &str, what: &str) -> Result<()> {
         ["arn", _, "ssm", _, _, name] if name.strip_prefix("parameter/").is_some_and(is_parameter) => need(Aws::Ssm),
         // A name alone is that of a parameter.
         [name] if is_parameter(name) => need(Aws::Ssm),
-        [name, key] if is_name(name) && is_key(key) => Ok(()),
+        [name, key] if is_name(name) && is_key(key) && !is_of_a_task(name) => Ok(()),
         _ => Err(Fault::client(format!(
             "Invalid value {from:?} for {what}: give NAME:KEY of a Secret, the name or the ARN of a parameter of Systems \
              Manager, or the ARN of a secret of Secrets Manager."
@@ -61,6 +61,12 @@ fn is_name(text: &str) -> bool {
     let label =
         |part: &str| !part.is_empty() && part.bytes().all(inner) && !part.starts_with('-') && !part.ends_with('-');
     text.len() <= 253 && text.split('.').all(label)
+}
+
+/// Names of the Secrets with what was read for one task, which is no other's to see.
+fn is_of_a_task(name: &str) -> bool {
+    let id = name.strip_prefix("task-").map(|rest| rest.split_once("-files-").map_or(rest, |(id, _)| id));
+    id.is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// What can be a key in it.

@@ -16,6 +16,12 @@ pub fn check(container: &Value, path: &str) -> Result<()> {
         names.push(name);
         let path = format!("{path}ulimits[{name}].");
         let (soft, hard) = (limit(given, "softLimit", &path)?, limit(given, "hardLimit", &path)?);
+        // The kernel has a highest number of open files, and starts nothing that asks for more.
+        if name == "nofile" && hard == u64::MAX {
+            return Err(Fault::client(format!(
+                "Invalid value for {path}hardLimit: open files can't be without limit."
+            )));
+        }
         if soft > hard {
             return Err(Fault::client(format!(
                 "Invalid value for {path}softLimit: give one that is not above the hardLimit."

@@ -2,11 +2,11 @@
 
 use gantry_sdk::http::Request;
 
-use super::{Failure, refusal};
+use super::{Failure, refusal, send};
 
 /// What is in an object of a bucket.
 pub fn text(endpoint: &str, bucket: &str, key: &str) -> Result<String, Failure> {
-    let answer = Request::get(format!("{endpoint}/{}/{}", encoded(bucket), encoded(key))).send()?;
+    let answer = send(endpoint, Request::get(format!("{endpoint}/{}/{}", encoded(bucket), encoded(key))))?;
     let body = answer.text();
     if answer.is_success() {
         return Ok(body);

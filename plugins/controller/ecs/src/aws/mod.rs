@@ -7,8 +7,44 @@ pub mod secrets;
 
 pub use alarms::{Alarms, describe as describe_alarms};
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use gantry_sdk::api::Time;
 use gantry_sdk::http::{Request, Response};
 use gantry_sdk::{Error, ErrorCode, Value, json, serde_json};
+
+/// For an answer. Other tasks and services wait meanwhile.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+thread_local! {
+    /// Who did not answer in the batch of this moment. Nobody asks such a one again in it.
+    static SILENT: RefCell<(Option<Time>, BTreeSet<String>)> = RefCell::default();
+}
+
+/// To be called before each key: all keys of a batch have one `now`.
+pub fn begin(now: Time) {
+    SILENT.with_borrow_mut(|(at, silent)| {
+        if at.replace(now) != Some(now) {
+            silent.clear();
+        }
+    });
+}
+
+/// Asks an endpoint, unless it was silent just now.
+fn send(endpoint: &str, request: Request) -> Result<Response, Failure> {
+    if SILENT.with_borrow(|(_, silent)| silent.contains(endpoint)) {
+        return Err(Failure::Later(format!("{endpoint} did not answer a moment ago")));
+    }
+    request.timeout(PATIENCE).send().map_err(|error| {
+        let failure = Failure::from(error);
+        if matches!(failure, Failure::Later(_)) {
+            SILENT.with_borrow_mut(|(_, silent)| silent.insert(endpoint.to_owned()));
+        }
+        failure
+    })
+}
 
 /// A request without the answer that was hoped for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +88,7 @@ pub fn ask(endpoint: &str, version: &str, target: &str, body: &Value) -> Result<
     let request = Request::post(format!("{endpoint}/"), body.to_string())
         .header("content-type", format!("application/x-amz-json-{version}"))
         .header("x-amz-target", target);
-    let answer = request.send()?;
+    let answer = send(endpoint, request)?;
     if !answer.is_success() {
         return Err(said(&answer));
     }
@@ -108,6 +144,14 @@ mod tests {
             let asked = host.take_requests().remove(0);
             assert_eq!((asked.url.as_str(), asked.headers[1].1.as_str()), ("https://a.example/", "A.B"));
         }
+        let host = Host::new();
+        host.answer_http(|_| Err(Error::unavailable("timed out")));
+        for (now, asked) in [(1, 1), (1, 0), (2, 1)] {
+            begin(Time::from_millis(now));
+            assert!(matches!(ask("https://a.example", "1.1", "A.B", &json!({})), Err(Failure::Later(_))));
+            assert_eq!(host.take_requests().len(), asked, "{now}");
+        }
+        begin(Time::from_millis(3));
         let host = Host::new();
         host.answer_http(|_| Err(Error::forbidden("POST https://a.example: the bundle does not grant this endpoint")));
         let denied = ask("https://a.example", "1.1", "A.B", &json!({})).unwrap_err();

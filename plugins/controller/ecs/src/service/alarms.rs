@@ -57,7 +57,7 @@ fn open(status: &mut ServiceStatus) -> Option<&mut Deployment> {
 /// Writes an answer down. What comes back are the alarms for which the deployment is to be given up.
 pub fn note(sight: Sight<'_>, status: &mut ServiceStatus, teller: &Teller<'_>) -> Vec<String> {
     let (Some(answer), Some(deployment)) = (sight.alarms, open(status)) else { return Vec::new() };
-    let id = deployment.id.clone();
+    let (id, begun) = (deployment.id.clone(), deployment.created_at);
     let watched = deployment.alarms.get_or_insert_default();
     watched.asked_at = Some(sight.now);
     let alarms = match answer {
@@ -72,7 +72,9 @@ pub fn note(sight: Sight<'_>, status: &mut ServiceStatus, teller: &Teller<'_>) -
     watched.silent = false;
     watched.bake_seconds = alarms.span.as_secs();
     let first = watched.seen_at.replace(sight.now).is_none();
-    watched.ignored |= first && !alarms.raised.is_empty();
+    // What was raised later may be this deployment's doing.
+    let at_once = begun.is_none_or(|at| sight.now.since(at) <= EVERY);
+    watched.ignored |= first && at_once && !alarms.raised.is_empty();
     let (ignored, lost) = (watched.ignored, alarms.missing != watched.missing && !alarms.missing.is_empty());
     watched.missing.clone_from(&alarms.missing);
     if lost {

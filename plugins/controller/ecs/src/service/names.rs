@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ecs_common::connect::{self, RESERVED_BY};
+use ecs_common::connect::{self, RESERVED_AT, RESERVED_BY};
 use gantry_sdk::api::{Resource, Service as Named};
 use gantry_sdk::objects::{self, Query, Write};
 use gantry_sdk::{Error, ObjectRef, Result, Value, json};
@@ -63,7 +63,7 @@ fn adopt(service: &Service, registry: &str) -> Result<()> {
         return Ok(());
     }
     let owners = [service.controller_reference()];
-    let patch = json!({"metadata": {"ownerReferences": owners, "annotations": {RESERVED_BY: null}}});
+    let patch = json!({"metadata": {"ownerReferences": owners, "annotations": {RESERVED_AT: null, RESERVED_BY: null}}});
     let write = Write::patch(there.reference(), &patch).if_uid(there.uid());
     objects::apply_one(write.if_version(&there.metadata.resource_version)).map(drop)
 }

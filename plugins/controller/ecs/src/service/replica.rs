@@ -66,8 +66,8 @@ pub fn step<'a>(now: Time, well: Duration, bounds: Bounds, present: &Present<'a>
     Step { starts, stops }
 }
 
-/// Tasks that fail their health checks after the time of grace stop, whatever the percentages: they protect nobody, and others start in their
-/// places. Gives their ids.
+/// Tasks that fail their health checks after the time of grace stop, whatever the percentages: they protect nobody, and others
+/// start in their places. Gives their ids.
 pub fn with_unhealthy<'a>(
     now: Time,
     members: impl IntoIterator<Item = &'a Member>,

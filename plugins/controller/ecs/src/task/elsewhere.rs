@@ -9,20 +9,23 @@ use base64::engine::general_purpose::STANDARD;
 use ecs_common::endpoints::{Aws, Endpoints};
 use gantry_sdk::api::{ObjectMeta, Resource, Time};
 use gantry_sdk::objects::{self, Write};
-use gantry_sdk::{ErrorCode, KindRef, ObjectRef, Result, Value, json};
+use gantry_sdk::{ErrorCode, KindRef, ObjectRef, Result, json};
+use serde::Deserialize;
 
 use super::definition::{ContainerDefinition, DefinitionSpec};
 use crate::aws::secrets::Wanted;
 use crate::aws::{self, Failure};
 use crate::object::Task;
 
-/// How long a service that does not answer is asked again, from when the task was made.
+/// How long a service that does not answer is asked again, from when it was asked first.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two tries.
 const AGAIN: Duration = Duration::from_secs(5);
 const SECRETS: &str =
     "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed";
 const FILES: &str = "ResourceInitializationError: failed to download env files";
+/// Never what the host says of the object: it quotes what was read.
+const UNFIT: &str = "what was read can't be kept in a Secret: it is too large, or a name in it is none";
 
 /// Where the value of a variable is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,8 +63,8 @@ impl Source {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
-    /// All is there, in objects of the task's own or not.
-    All(bool),
+    /// All is there.
+    All,
     /// Asked again later it may come.
     Later(Duration),
     /// It can't be had: why the task stops.
@@ -89,25 +92,30 @@ pub fn key(container: usize, secret: usize) -> String {
     format!("{container}-{secret}")
 }
 
-/// Reads what is not there yet.
+/// Whether anything is to be read.
+pub fn is_needed(definition: &DefinitionSpec) -> bool {
+    !parts(definition).is_empty()
+}
+
+/// Reads what is not there yet. That it is tried is in the task's status before.
 pub fn fetch(now: Time, task: &Task, definition: &DefinitionSpec, endpoints: &Endpoints) -> Result<Fetched> {
-    let mut any = false;
     for part in parts(definition) {
-        any = true;
         let name = part.name(&task.metadata.name);
-        if objects::get::<Value>(&secret(task, &name))?.is_some() {
-            continue;
+        match objects::get::<Holder>(&secret(task, &name))? {
+            Some(there) if there.metadata.is_controlled_by(&task.metadata.uid) => continue,
+            Some(_) => return Ok(Fetched::Never(format!("{}: the Secret {name} is another's", part.words()))),
+            None => {}
         }
         let data = match part.read(definition, endpoints) {
             Ok(data) => data,
-            Err((_, Failure::Later(_))) if age(now, task) < PATIENCE => return Ok(Fetched::Later(AGAIN)),
+            Err((_, Failure::Later(_))) if tried(now, task) < PATIENCE => return Ok(Fetched::Later(AGAIN)),
             Err((what, failure)) => return Ok(Fetched::Never(format!("{what}: {}", failure.words()))),
         };
         if let Some(refused) = keep(task, &Kept { name, data })? {
             return Ok(Fetched::Never(format!("{}: {refused}", part.words())));
         }
     }
-    Ok(Fetched::All(any))
+    Ok(Fetched::All)
 }
 
 /// Takes away what was read for a task.
@@ -115,13 +123,23 @@ pub fn clear(task: &Task) -> Result<()> {
     let containers = 0..task.spec.containers.len();
     let names = std::iter::once(secrets(&task.metadata.name));
     for name in names.chain(containers.map(|container| files(&task.metadata.name, container))) {
-        objects::settle(Write::delete(secret(task, &name)))?;
+        let target = secret(task, &name);
+        let own = objects::get::<Holder>(&target)?.filter(|there| there.metadata.is_controlled_by(&task.metadata.uid));
+        if let Some(own) = own {
+            objects::settle(Write::delete(target).if_uid(&own.metadata.uid))?;
+        }
     }
     Ok(())
 }
 
-fn age(now: Time, task: &Task) -> Duration {
-    task.metadata.creation_timestamp.map_or(PATIENCE, |made| now.since(made))
+/// A Secret, of which only whose it is matters.
+#[derive(Default, Deserialize)]
+struct Holder {
+    metadata: ObjectMeta,
+}
+
+fn tried(now: Time, task: &Task) -> Duration {
+    task.status.fetched_at.map_or(Duration::ZERO, |at| now.since(at))
 }
 
 fn secret(task: &Task, name: &str) -> ObjectRef {
@@ -138,7 +156,7 @@ fn keep(task: &Task, kept: &Kept) -> Result<Option<String>> {
     let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data});
     match objects::apply_one(Write::create_json(&object)) {
         Err(error) if error.is_already_exists() => Ok(None),
-        Err(error) if error.code == ErrorCode::Invalid => Ok(Some(error.message)),
+        Err(error) if error.code == ErrorCode::Invalid => Ok(Some(UNFIT.to_owned())),
         answer => answer.map(|_| None),
     }
 }
@@ -252,7 +270,12 @@ fn variables(definition: &DefinitionSpec, container: usize, endpoints: &Endpoint
         let failed = |failure| (format!("{FILES}: {}", file.value), failure);
         let (bucket, key) = place(&file.value).unwrap_or_default();
         let text = endpoint(endpoints, Aws::S3).and_then(|at| aws::files::text(at, bucket, key)).map_err(failed)?;
-        for (name, value) in lines(&text) {
+        for (number, name, value) in lines(&text) {
+            if !is_variable(name) {
+                // Without the line: it may be the rest of a value that has several.
+                let message = format!("line {number} has no name of a variable before its =");
+                return Err(failed(Failure::Refused { code: "InvalidFile".to_owned(), message }));
+            }
             data.entry(name.to_owned()).or_insert_with(|| value.to_owned());
         }
     }
@@ -264,12 +287,17 @@ fn place(arn: &str) -> Option<(&str, &str)> {
     arn.split_once(":::").and_then(|(_, rest)| rest.split_once('/'))
 }
 
-/// `NAME=value` in each line; what begins with `#` is a note.
-fn lines(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let said = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    said.filter_map(|line| line.split_once('='))
-        .map(|(name, value)| (name.trim(), value))
-        .filter(|(name, _)| !name.is_empty())
+/// `NAME=value` in each line, with its number; what begins with `#` is a note.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str, &str)> {
+    let said = (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with('#'));
+    said.filter_map(|(number, line)| line.split_once('=').map(|(name, value)| (number, name.trim(), value)))
+        .filter(|(_, name, _)| !name.is_empty())
+}
+
+/// What can be the name of a variable, and a key of a Secret.
+fn is_variable(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    name.len() <= 253 && name.bytes().all(inner) && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -300,7 +328,12 @@ mod tests {
     #[test]
     fn files_have_a_variable_a_line() {
         let text = "# A note\nA=1\r\n  #B=2\nC = x=y \n\nnothing\n=3\nD=\n";
-        assert_eq!(lines(text).collect::<Vec<_>>(), [("A", "1"), ("C", " x=y "), ("D", "")]);
+        assert_eq!(lines(text).collect::<Vec<_>>(), [(1 + 1, "A", "1"), (4, "C", " x=y "), (8, "D", "")]);
+        for (name, want) in
+            [("A_1", true), ("a.b-c", true), ("1A", false), ("A B", false), ("postgres://u:pw@h/d?x", false)]
+        {
+            assert_eq!(is_variable(name), want, "{name}");
+        }
         assert_eq!(place("arn:aws:s3:::bucket/a/b.env"), Some(("bucket", "a/b.env")));
     }
 }

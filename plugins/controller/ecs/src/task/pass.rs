@@ -24,7 +24,7 @@ pub fn reconcile(now: Time, key: &ObjectRef, options: &Options) -> Result<Outcom
     let Some(task) = objects::get::<Task>(key)? else { return orphaned(now, &target) };
     let pod = objects::get::<Pod>(&target)?.filter(|pod| pod.metadata.is_controlled_by(&task.metadata.uid));
     if task.status.last_status == "STOPPED" || task.metadata.is_deleting() {
-        if task.status.fetched {
+        if task.status.fetched_at.is_some() {
             elsewhere::clear(&task)?;
         }
         return match pod.as_ref().map_or(Ok(Outcome::Done), |pod| clear(now, pod))? {
@@ -45,20 +45,19 @@ pub fn reconcile(now: Time, key: &ObjectRef, options: &Options) -> Result<Outcom
                 write(&task, &status)?;
                 return Ok(Outcome::Done);
             }
-            let fetched = definition
-                .as_ref()
-                .map_or(Ok(Fetched::All(false)), |d| elsewhere::fetch(now, &task, d, &options.endpoints))?;
+            let elsewhere = definition.as_ref().filter(|d| elsewhere::is_needed(d));
+            // So that whoever stops it knows that there may be values to take away, also if this pass is cut short.
+            if elsewhere.is_some() && status.fetched_at.is_none() {
+                status.fetched_at = Some(now);
+                write(&task, &status)?;
+                return Ok(Outcome::Done);
+            }
+            let fetched =
+                elsewhere.map_or(Ok(Fetched::All), |d| elsewhere::fetch(now, &task, d, &options.endpoints))?;
             let reason = match fetched {
                 Fetched::Later(wait) => return Ok(Outcome::after(wait)),
-                Fetched::Never(reason) => {
-                    // Some of it may be there.
-                    status.fetched = true;
-                    Some(reason)
-                }
-                Fetched::All(any) => {
-                    status.fetched = any;
-                    create(&task, definition.as_ref(), options.metadata)?
-                }
+                Fetched::Never(reason) => Some(reason),
+                Fetched::All => create(&task, definition.as_ref(), options.metadata)?,
             };
             if let Some(reason) = reason {
                 status = plan::failed(now, &task, status, reason);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ecs_common::connect::{self, RESERVED_BY};
+use ecs_common::connect::{self, RESERVED_AT, RESERVED_BY};
 use gantry_sdk::api::{Resource, Service as Named, Time};
 use gantry_sdk::objects::{self, Write};
 use gantry_sdk::{Value, json};
@@ -36,7 +36,7 @@ pub fn name(context: &Context<'_>, target: &Value, owner: &str) -> Result<()> {
         if owned || by.is_empty() || !is_left(context, &there, by)? {
             return Err(taken(target));
         }
-        if take(&there, owner)? {
+        if take(context, &there, owner)? {
             return Ok(());
         }
     }
@@ -57,6 +57,7 @@ fn make(context: &Context<'_>, target: &Value, owner: &str) -> Result<bool> {
     let mut object = connect::service(&context.options.namespace, text(target, "registry"), (name, namespace), port);
     if let Some(notes) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         notes.insert(RESERVED_BY.to_owned(), json!(owner));
+        notes.insert(RESERVED_AT.to_owned(), json!(context.call.now_ms.to_string()));
     }
     match objects::apply_one(Write::create_json(&object)) {
         Err(error) if error.is_already_exists() => Ok(false),
@@ -66,8 +67,9 @@ fn make(context: &Context<'_>, target: &Value, owner: &str) -> Result<bool> {
 
 /// Whether the service for which a name was reserved has not come, or does not want it.
 fn is_left(context: &Context<'_>, there: &Named, by: &str) -> Result<bool> {
-    let made = there.metadata.creation_timestamp;
-    if made.is_none_or(|made| Time::from_millis(context.call.now_ms).since(made) < SETTLED) {
+    let at = there.metadata.annotations.get(RESERVED_AT).and_then(|at| at.parse().ok()).map(Time::from_millis);
+    let at = at.or(there.metadata.creation_timestamp);
+    if at.is_none_or(|at| Time::from_millis(context.call.now_ms).since(at) < SETTLED) {
         return Ok(false);
     }
     let Some(service) = context.get::<Service>(by)? else { return Ok(true) };
@@ -77,8 +79,9 @@ fn is_left(context: &Context<'_>, there: &Named, by: &str) -> Result<bool> {
 }
 
 /// Reserves what was somebody else's, if it is still the object that was read.
-fn take(there: &Named, owner: &str) -> Result<bool> {
-    let patch = json!({"metadata": {"annotations": {RESERVED_BY: owner}}});
+fn take(context: &Context<'_>, there: &Named, owner: &str) -> Result<bool> {
+    let notes = json!({RESERVED_BY: owner, RESERVED_AT: context.call.now_ms.to_string()});
+    let patch = json!({"metadata": {"annotations": notes}});
     let write = Write::patch(there.reference(), &patch).if_uid(there.uid());
     match objects::apply_one(write.if_version(&there.metadata.resource_version)) {
         Err(error) if error.is_conflict() || error.is_not_found() => Ok(false),
