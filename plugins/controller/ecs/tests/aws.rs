@@ -48,6 +48,9 @@ fn aws(request: &Request) -> gantry_sdk::Result<Response> {
             let said = json!({"__type": "ResourceNotFoundException", "Message": "Secrets Manager can't find it."});
             Ok(Response::new(400, said.to_string()))
         }
+        (_, _, "https://aws.example/bucket/lines.env") => {
+            Ok(Response::new(200, "URL=\\\npostgres://u:pw@h/d?mode=x\n"))
+        }
         (_, _, "https://aws.example/bucket/a/b.env") => Ok(Response::new(200, "# A note\nFROM_FILE=1\nGIVEN=no\n")),
         _ => Ok(Response::new(404, "<Error><Code>NoSuchKey</Code><Message>It is not there.</Message></Error>")),
     }
@@ -169,7 +172,9 @@ fn what_can_not_be_had_stops_the_task() {
     let pull =
         "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: ";
     let db = "arn:aws:secretsmanager:r:1:secret:";
-    let file = json!({"environmentFiles": [{"type": "s3", "value": "arn:aws:s3:::bucket/none.env"}]});
+    let file =
+        |name: &str| json!({"environmentFiles": [{"type": "s3", "value": format!("arn:aws:s3:::bucket/{name}.env")}]});
+    let files = "ResourceInitializationError: failed to download env files: arn:aws:s3:::bucket/";
     for (members, want) in [
         (secrets(&["none", "a"]), format!("{pull}unable to retrieve secrets from ssm: invalid parameters: none")),
         (
@@ -193,11 +198,9 @@ fn what_can_not_be_had_stops_the_task() {
                  it is not an object in JSON"
             ),
         ),
-        (
-            file,
-            "ResourceInitializationError: failed to download env files: arn:aws:s3:::bucket/none.env: NoSuchKey: It is not there."
-                .to_owned(),
-        ),
+        (file("none"), format!("{files}none.env: NoSuchKey: It is not there.")),
+        // Nothing of the line: it is the rest of a value.
+        (file("lines"), format!("{files}lines.env: InvalidFile: line 2 has no name of a variable before its =")),
     ] {
         let world = World::task(host(aws), members);
         let status = world.seen().status;
@@ -227,11 +230,32 @@ fn who_does_not_answer_is_asked_for_a_minute() {
 }
 
 #[test]
+fn a_task_that_is_stopped_while_it_waits_leaves_nothing_read() {
+    let files_are_away = |request: &Request| match request.url.ends_with("b.env") {
+        true => Err(Error::unavailable("nobody answers")),
+        false => aws(request),
+    };
+    let mut members = secrets(&["a"]);
+    members["environmentFiles"] = json!([{"type": "s3", "value": "arn:aws:s3:::bucket/a/b.env"}]);
+    let mut world = World::task(host(files_are_away), members);
+    assert!(world.secret("task-t").is_some() && world.pod().is_none());
+    world.host.edit::<Task>("ecs", "t", |task| task.spec.desired_status = "STOPPED".into());
+    world.driver.settle();
+    assert_eq!(world.seen().status.last_status, "STOPPED");
+    assert!(world.secret("task-t").is_none());
+}
+
+#[test]
 fn an_alarm_ends_the_deployment_that_raised_it() {
     let raised = Rc::new(RefCell::new(false));
     let state = raised.clone();
+    let away = Rc::new(RefCell::new(false));
+    let silent = away.clone();
     let host = host(move |request| {
         assert_eq!(target(request), "GraniteServiceVersion20100801.DescribeAlarms");
+        if *silent.borrow() {
+            return Err(Error::unavailable("nobody answers"));
+        }
         let word = if *state.borrow() { "ALARM" } else { "OK" };
         let alarm = json!({"AlarmName": "errors", "StateValue": word, "Period": 30, "EvaluationPeriods": 1});
         Ok(Response::new(200, json!({"MetricAlarms": [alarm], "CompositeAlarms": []}).to_string()))
@@ -269,5 +293,20 @@ fn an_alarm_ends_the_deployment_that_raised_it() {
     assert_eq!(
         (status.history[0].alarms.clone(), status.history[0].back.as_str()),
         (vec!["errors".to_owned()], "ecs-svc/1")
+    );
+    // One that was raised before anybody could look is this deployment's doing all the same.
+    *raised.borrow_mut() = false;
+    for _ in 0..4 {
+        driver.advance(Duration::from_secs(15));
+    }
+    *away.borrow_mut() = true;
+    host.edit::<Service>("ecs", "web", |service| service.spec.deployment.id = "ecs-svc/3".into());
+    driver.settle();
+    driver.advance(Duration::from_secs(60));
+    assert!(seen().deployments.iter().any(|d| d.id == "ecs-svc/3" && d.rollout_state == "IN_PROGRESS"));
+    (*raised.borrow_mut(), *away.borrow_mut()) = (true, false);
+    driver.advance(Duration::from_secs(15));
+    assert!(
+        seen().events.iter().any(|e| e.message.ends_with("(deployment ecs-svc/3) deployment failed: alarm detected."))
     );
 }
