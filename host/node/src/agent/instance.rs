@@ -21,6 +21,9 @@ const IMAGE: &str = "gantry.dev/image-id";
 const RESOLVED: &str = "gantry.dev/image";
 const BOOT: &str = "gantry.dev/boot-id";
 
+/// What the status calls the end of a container that the runtime has no more.
+const LOST: &str = "ContainerStatusUnknown";
+
 /// Container names up to this length go into ids as they are.
 const NAME_IN_ID: usize = 24;
 
@@ -172,7 +175,12 @@ impl End {
     /// Nobody knows how.
     pub fn lost(at: Timestamp) -> Self {
         let message = "The container could not be located when the pod was looked at again";
-        Self { code: 137, at, reason: "ContainerStatusUnknown".to_owned(), message: message.to_owned() }
+        Self { code: 137, at, reason: LOST.to_owned(), message: message.to_owned() }
+    }
+
+    /// Whether that is so.
+    fn is_lost(&self) -> bool {
+        self.reason == LOST
     }
 }
 
@@ -204,12 +212,12 @@ fn remember(desired: &Desired, status: &ContainerStatus, now: Timestamp) -> Opti
     instance.image_id = status.image_id.clone();
     let (end, started) =
         [&status.state, &status.last_state].into_iter().find_map(|state| ended(state.as_ref()?, now))?;
-    instance.life = Life::Ended(end);
-    instance.started = started;
     // The wait of a container that had restarted: what the back-off would have reached by then. One that ran until it was
     // lost has not failed: a node that was switched off and on brings it back at once.
-    let ran = status.state.as_ref().is_some_and(|state| state.running.is_some());
-    instance.delay = if ran { 0 } else { (0..attempt.min(10)).fold(0, |delay, _| super::backoff::next(delay)) };
+    let failed = if end.is_lost() { 0 } else { attempt.min(10) };
+    instance.delay = (0..failed).fold(0, |delay, _| super::backoff::next(delay));
+    instance.life = Life::Ended(end);
+    instance.started = started;
     Some(instance)
 }
 
