@@ -19,8 +19,11 @@ use crate::{Case, Kubectl, netns};
 /// Scenarios at once.
 const WORKERS: usize = 4;
 
+/// What is to happen.
+pub type Play = fn(&Case) -> Result<()>;
+
 /// A name and what is to happen.
-pub type Scenario = (&'static str, fn(&Case) -> Result<()>);
+pub type Scenario = (&'static str, Play);
 
 /// `scenarios![scales, rolls_back]`
 #[macro_export]
@@ -79,13 +82,13 @@ impl Suite {
     }
 
     /// Runs a scenario with every kubectl there is, each in a namespace of its own.
-    pub fn run_with_each(self, name: &str, scenario: fn(&Case) -> Result<()>) -> Result<()> {
+    pub fn run_with_each(self, name: &str, scenario: Play) -> Result<()> {
         let named = |(major, minor): Version| (format!("{name}-{major}-{minor}"), scenario);
         let all = self.versions.iter().map(|(version, _)| named(*version)).collect();
         self.run_all(all)
     }
 
-    fn run_all(mut self, scenarios: Vec<(String, fn(&Case) -> Result<()>)>) -> Result<()> {
+    fn run_all(mut self, scenarios: Vec<(String, Play)>) -> Result<()> {
         let kubeconfig = self.stack()?.kubeconfig();
         let only = env::var("GANTRY_SCENARIO").unwrap_or_default();
         let chosen: Vec<_> = scenarios.iter().enumerate().filter(|(_, (name, _))| name.contains(&only)).collect();

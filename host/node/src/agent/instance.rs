@@ -179,7 +179,7 @@ impl End {
     }
 
     /// Whether that is so.
-    fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.reason == LOST
     }
 }
@@ -212,12 +212,10 @@ fn remember(desired: &Desired, status: &ContainerStatus, now: Timestamp) -> Opti
     instance.image_id = status.image_id.clone();
     let (end, started) =
         [&status.state, &status.last_state].into_iter().find_map(|state| ended(state.as_ref()?, now))?;
-    // The wait of a container that had restarted: what the back-off would have reached by then. One that ran until it was
-    // lost has not failed: a node that was switched off and on brings it back at once.
-    let failed = if end.is_lost() { 0 } else { attempt.min(10) };
-    instance.delay = (0..failed).fold(0, |delay, _| super::backoff::next(delay));
     instance.life = Life::Ended(end);
     instance.started = started;
+    // The wait of a container that had restarted: what the back-off would have reached by then.
+    instance.delay = (0..attempt.min(10)).fold(0, |delay, _| super::backoff::next(delay));
     Some(instance)
 }
 

@@ -117,7 +117,9 @@ impl Turn<'_> {
             return;
         }
         let changed = instance.hash != unit.hash;
-        let delay = if changed { 0 } else { backoff::after_run(instance.delay, instance.started, end.at) };
+        // What ran until its node was switched off has not failed.
+        let fresh = changed || instance.former && end.is_lost();
+        let delay = if fresh { 0 } else { backoff::after_run(instance.delay, instance.started, end.at) };
         let until = crate::time::after(end.at, std::time::Duration::from_secs(delay.into()));
         if until > self.view.now {
             self.plan.wake_at(until);
