@@ -1,7 +1,13 @@
 //! `controller-ecs` and AWS's APIs as `moto` has them: the component in the real engine makes signed requests to a `moto_server`
 //! on loopback. Objects are those of `testing::Host`.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure here is a panic")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failure here is a panic"
+)]
 
 use std::fs;
 use std::path::PathBuf;

@@ -18,10 +18,13 @@ pub const CALLER: HeaderName = HeaderName::from_static("gantry-caller");
 /// Bytes of an answer to a pod.
 const ANSWER: usize = 1 << 20;
 
+/// Who is asked at which address.
+type Table = [(SocketAddrV4, Arc<Mounted>)];
+
 /// The dialects that pods ask, by address. Cheap to clone; they can be exchanged while requests come.
 #[derive(Clone, Default)]
 pub struct Locals {
-    table: Arc<RwLock<Arc<[(SocketAddrV4, Arc<Mounted>)]>>>,
+    table: Arc<RwLock<Arc<Table>>>,
 }
 
 impl Locals {
