@@ -195,7 +195,7 @@ fn changes(case: &Case, subject: &Subject) -> Result<()> {
         ensure!(now == want, "the annotation is {now:?}, not {want:?}");
         anyhow::Ok(())
     };
-    has(&case.line(&format!("annotate {kind} {name} {key}=of-annotate"))?, &["annotated"])?;
+    has(&case.line(&format!("annotate --overwrite {kind} {name} {key}=of-annotate"))?, &["annotate"])?;
     is("of-annotate")?;
     let patch = json!({"metadata": {"annotations": {&key: "of-patch"}}}).to_string();
     has(&case.run(&["patch", kind, name, "--type=merge", "-p", &patch])?, &["patched"])?;
