@@ -64,7 +64,9 @@ impl World {
         let pod = first("pods -l app=web")?;
         let about = format!("events --field-selector involvedObject.name={pod},reason=Started");
         let event = case.until("an event about a pod", || first(&about))?;
-        Ok(Self { namespace: case.namespace.clone(), set: first("replicasets")?, pod, node: first("nodes")?, event })
+        // Not the first there is: others make and delete some.
+        let node = text(&case.get(&format!("pod {pod}"))?, "/spec/nodeName");
+        Ok(Self { namespace: case.namespace.clone(), set: first("replicasets")?, pod, node, event })
     }
 
     fn subjects(&self) -> Vec<Subject> {
@@ -197,14 +199,16 @@ fn changes(case: &Case, subject: &Subject) -> Result<()> {
     };
     has(&case.line(&format!("annotate --overwrite {kind} {name} {key}=of-annotate"))?, &["annotate"])?;
     is("of-annotate")?;
-    let patch = json!({"metadata": {"annotations": {&key: "of-patch"}}}).to_string();
+    // Its own words: scenarios of all versions change one node at the same time.
+    let (patched, edited_to) = (format!("{}-patch", case.namespace), format!("{}-edit", case.namespace));
+    let patch = json!({"metadata": {"annotations": {&key: patched}}}).to_string();
     has(&case.run(&["patch", kind, name, "--type=merge", "-p", &patch])?, &["patched"])?;
-    is("of-patch")?;
+    is(&patched)?;
     let mut edit = case.kubectl.command(&["edit", kind, name]);
-    let edited = edit.env("KUBE_EDITOR", "sed -i s/of-patch/of-edit/").output()?;
+    let edited = edit.env("KUBE_EDITOR", format!("sed -i s/{patched}/{edited_to}/")).output()?;
     ensure!(edited.status.success(), "{}", String::from_utf8_lossy(&edited.stderr));
     has(&String::from_utf8_lossy(&edited.stdout), &["edited"])?;
-    is("of-edit")?;
+    is(&edited_to)?;
     case.line(&format!("annotate {kind} {name} {key}-"))?;
     is("")
 }
