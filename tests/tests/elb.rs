@@ -4,75 +4,32 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs;
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use gantry_tests::case::text;
 use gantry_tests::manifests::{deployment, with};
 use gantry_tests::stack::Options;
-use gantry_tests::suite::patience;
-use gantry_tests::{Case, Process, Suite, wait_for};
+use gantry_tests::{Case, Moto, Suite};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-/// The test has a network of its own.
-const PORT: u16 = 5000;
-const ENDPOINT: &str = "http://127.0.0.1:5000";
 const REGION: &str = "eu-west-1";
 
-/// A `moto_server` in this thread's network.
-struct Moto {
-    folder: TempDir,
-    server: Option<Process>,
-}
+/// AWS, and what of it is looked at here.
+struct Aws(Moto);
 
-impl Drop for Moto {
-    fn drop(&mut self) {
-        if let Some(Err(error)) = self.server.take().map(|server| server.stop(Duration::from_secs(10))) {
-            eprintln!("can't stop moto_server: {error:#}");
-        }
-    }
-}
-
-impl Moto {
+impl Aws {
     fn start() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let mut command = Command::new("moto_server");
-        command.args(["-H", "127.0.0.1", "-p", &PORT.to_string()]).current_dir(folder.path());
-        let server = Process::start(folder.path(), "moto", &mut command).context("pip install 'moto[server]'")?;
-        let mut moto = Self { folder, server: Some(server) };
-        let answers = wait_for("moto_server to answer", patience(), || {
-            if let Err(ended) = moto.server.as_mut().map_or(Ok(()), Process::check) {
-                return Ok(Err(ended));
-            }
-            TcpStream::connect(("127.0.0.1", PORT)).context("it does not").map(|_| Ok(()))
-        });
-        answers??;
-        fs::write(moto.keys(), "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = s3cret\n")?;
-        Ok(moto)
+        Moto::start(REGION).map(Self)
     }
 
-    fn keys(&self) -> PathBuf {
-        self.folder.path().join("keys")
-    }
-
-    fn aws(&self, line: &str) -> Result<Value> {
-        let done = Command::new("aws")
-            .args(["--endpoint-url", ENDPOINT, "--region", REGION, "--output", "json"])
-            .args(line.split_whitespace())
-            .env("AWS_SHARED_CREDENTIALS_FILE", self.keys())
-            .env("AWS_CONFIG_FILE", "/dev/null")
-            .output()
-            .context("can't run aws: pip install awscli")?;
-        ensure!(done.status.success(), "aws {line}: {}", String::from_utf8_lossy(&done.stderr));
-        Ok(serde_json::from_slice(&done.stdout).unwrap_or_default())
+    fn ask(&self, line: &str) -> Result<Value> {
+        self.0.aws(&line.split_whitespace().collect::<Vec<_>>())
     }
 
     fn list(&self, line: &str, field: &str) -> Result<Vec<Value>> {
-        Ok(self.aws(line)?[field].as_array().cloned().unwrap_or_default())
+        self.0.list(&line.split_whitespace().collect::<Vec<_>>(), field)
     }
 
     fn balancers(&self) -> Result<Vec<Value>> {
@@ -99,13 +56,14 @@ impl Moto {
         let stock = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../plugins/bundles/kubernetes.toml");
         let subnets = self.list("ec2 describe-subnets", "Subnets")?;
         let ids: Vec<String> = subnets.iter().take(2).map(|subnet| text(subnet, "/SubnetId")).collect();
+        let endpoint = self.0.endpoint();
         let entry = format!(
-            "\n[[plugin]]\nname = \"load-balancer-elb\"\ngrants = {{ asked = true, http = [{ENDPOINT:?}] }}\n\
-             [plugin.config]\ncluster = \"test\"\nendpoint = {ENDPOINT:?}\nvpc = {:?}\nsubnets = {ids:?}\nresync-seconds = 5\n\
-             [[plugin.http.sign]]\nendpoint = {ENDPOINT:?}\nservice = \"elasticloadbalancing\"\nregion = {REGION:?}\n\
+            "\n[[plugin]]\nname = \"load-balancer-elb\"\ngrants = {{ asked = true, http = [{endpoint:?}] }}\n\
+             [plugin.config]\ncluster = \"test\"\nendpoint = {endpoint:?}\nvpc = {:?}\nsubnets = {ids:?}\nresync-seconds = 5\n\
+             [[plugin.http.sign]]\nendpoint = {endpoint:?}\nservice = \"elasticloadbalancing\"\nregion = {REGION:?}\n\
              credentials-file = {:?}\n",
             text(subnets.first().context("no subnet")?, "/VpcId"),
-            self.keys(),
+            self.0.keys(),
         );
         let source = options.data.join("elb.toml");
         fs::write(&source, fs::read_to_string(stock)? + &entry)?;
@@ -130,23 +88,23 @@ fn service() -> Value {
 
 #[test]
 fn a_service_is_reached_by_a_load_balancer_of_aws() -> Result<()> {
-    let mut moto = None;
-    let mut suite = Suite::start_with("elb", |options| moto.insert(Moto::start()?).bundle(options))?;
-    let moto = moto.context("no moto_server")?;
+    let mut aws = None;
+    let mut suite = Suite::start_with("elb", |options| aws.insert(Aws::start()?).bundle(options))?;
+    let aws = aws.context("no moto_server")?;
     let case = suite.case("elb")?;
     case.apply(&deployment("web", 2))?;
     case.apply(&service())?;
-    has_its_name(&case, &moto)?;
-    targets_are_the_pods(&case, &moto)?;
+    has_its_name(&case, &aws)?;
+    targets_are_the_pods(&case, &aws)?;
     // Killed, and back: nothing is made twice, and what changed meanwhile is followed.
     suite.stack()?.crash_gantry()?;
     suite.stack()?.start_gantry()?;
     case.line("scale deployment/web --replicas=3")?;
-    targets_are_the_pods(&case, &moto)?;
-    ensure!(moto.balancers()?.len() == 1, "{:?}", moto.balancers()?);
-    what_can_not_be_had_is_said(&case, &moto)?;
-    a_classic_one_leads_to_nodes(&case, &moto)?;
-    what_is_deleted_goes(&case, &moto)?;
+    targets_are_the_pods(&case, &aws)?;
+    ensure!(aws.balancers()?.len() == 1, "{:?}", aws.balancers()?);
+    what_can_not_be_had_is_said(&case, &aws)?;
+    a_classic_one_leads_to_nodes(&case, &aws)?;
+    what_is_deleted_goes(&case, &aws)?;
     suite.stop()
 }
 
@@ -154,9 +112,9 @@ fn hostname(case: &Case) -> Result<String> {
     Ok(text(&case.get("service web")?, "/status/loadBalancer/ingress/0/hostname"))
 }
 
-fn has_its_name(case: &Case, moto: &Moto) -> Result<()> {
+fn has_its_name(case: &Case, aws: &Aws) -> Result<()> {
     case.until("the Service to have its name", || {
-        let all = moto.balancers()?;
+        let all = aws.balancers()?;
         let name = text(all.first().context("no load balancer")?, "/DNSName");
         let table = case.line("get service web")?;
         ensure!(!name.is_empty() && table.contains(&name), "{name} is not in {table}");
@@ -165,40 +123,40 @@ fn has_its_name(case: &Case, moto: &Moto) -> Result<()> {
     case.until_is("service web", "/status/conditions/0/status", "True").map(drop)
 }
 
-fn targets_are_the_pods(case: &Case, moto: &Moto) -> Result<()> {
+fn targets_are_the_pods(case: &Case, aws: &Aws) -> Result<()> {
     case.line("rollout status deployment/web --timeout=120s")?;
     case.until("the pods to be the targets", || {
         let pods = case.list("pods -l app=web")?;
         let running = pods.iter().filter(|pod| pod.pointer("/metadata/deletionTimestamp").is_none());
         let mut addresses: Vec<String> = running.map(|pod| text(pod, "/status/podIP")).collect();
         addresses.sort();
-        let targets = moto.targets()?;
+        let targets = aws.targets()?;
         ensure!(targets == addresses, "{targets:?} are not {addresses:?}");
         Ok(())
     })
 }
 
 /// A Service that is for some clients only is not opened to all.
-fn what_can_not_be_had_is_said(case: &Case, moto: &Moto) -> Result<()> {
+fn what_can_not_be_had_is_said(case: &Case, aws: &Aws) -> Result<()> {
     let closed =
         with(with(service(), "/metadata/name", "closed"), "/spec/loadBalancerSourceRanges", json!(["192.0.2.0/24"]));
     case.apply(&closed)?;
     case.until_is("service closed", "/status/conditions/0/reason", "Unsupported")?;
     ensure!(case.until_event("closed", "Unsupported")?.contains("192.0.2.0/24"));
-    ensure!(moto.balancers()?.len() == 1, "it was made all the same: {:?}", moto.balancers()?);
+    ensure!(aws.balancers()?.len() == 1, "it was made all the same: {:?}", aws.balancers()?);
     case.line("delete service closed")?;
     case.until_gone("frontend elb-closed")
 }
 
-fn a_classic_one_leads_to_nodes(case: &Case, moto: &Moto) -> Result<()> {
-    let made = moto.aws("ec2 run-instances --image-id ami-12c6146b --count 1")?;
+fn a_classic_one_leads_to_nodes(case: &Case, aws: &Aws) -> Result<()> {
+    let made = aws.ask("ec2 run-instances --image-id ami-12c6146b --count 1")?;
     let instance = text(&made, "/Instances/0/InstanceId");
     let node = case.names("nodes")?.into_iter().next().context("no node")?;
     let provider = json!({"spec": {"providerID": format!("aws:///eu-west-1a/{instance}")}});
     case.run(&["patch", "node", &node, "--type=merge", "-p", &provider.to_string()])?;
     case.apply(&with(service(), "/metadata/annotations", json!({"elb.gantry.dev/type": "classic"})))?;
     let one = case.until("a Classic load balancer in its place", || {
-        let (classic, others) = (moto.classic()?, moto.balancers()?);
+        let (classic, others) = (aws.classic()?, aws.balancers()?);
         ensure!(classic.len() == 1 && others.is_empty(), "{classic:?} {others:?}");
         ensure!(classic[0]["Instances"][0]["InstanceId"] == instance.as_str(), "{classic:?}");
         Ok(classic[0].clone())
@@ -213,11 +171,11 @@ fn a_classic_one_leads_to_nodes(case: &Case, moto: &Moto) -> Result<()> {
     })
 }
 
-fn what_is_deleted_goes(case: &Case, moto: &Moto) -> Result<()> {
+fn what_is_deleted_goes(case: &Case, aws: &Aws) -> Result<()> {
     case.line("delete service web --timeout=60s")?;
     case.until("nothing to be left in AWS", || {
-        let groups = moto.list("elbv2 describe-target-groups", "TargetGroups")?;
-        let left = [moto.balancers()?, moto.classic()?, groups].concat();
+        let groups = aws.list("elbv2 describe-target-groups", "TargetGroups")?;
+        let left = [aws.balancers()?, aws.classic()?, groups].concat();
         match left.is_empty() {
             true => Ok(()),
             false => bail!("there is {left:?}"),

@@ -11,102 +11,36 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use gantry_contract::{Component, Controller, Stage};
 use gantry_sdk::testing::{Driver, Host};
-use gantry_sdk::{KindRef, ObjectRef, Value, json, serde_json};
-use tempfile::TempDir;
+use gantry_sdk::{KindRef, ObjectRef, Value, json};
+use gantry_tests::Moto;
 
 const REGION: &str = "eu-west-1";
 
-/// A `moto_server`, which ends with the test.
-struct Moto {
-    server: Child,
-    port: u16,
-    folder: TempDir,
+fn moto() -> Moto {
+    Moto::start(REGION).unwrap()
 }
 
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-impl Moto {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let server = Command::new("moto_server")
-            .args(["-H", "127.0.0.1", "-p", "0"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("moto_server is on the PATH: pip install 'moto[server]'");
-        let mut moto = Self { server, port: 0, folder };
-        let patience = Instant::now() + Duration::from_secs(90);
-        while moto.port == 0 {
-            assert!(Instant::now() < patience, "moto_server does not say where it listens: {}", moto.log());
-            assert!(moto.server.try_wait().unwrap().is_none(), "moto_server has ended: {}", moto.log());
-            thread::sleep(Duration::from_millis(50));
-            moto.port = said_port(&moto.log()).unwrap_or_default();
-        }
-        fs::write(moto.keys(), "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = s3cret\n").unwrap();
-        moto
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-
-    fn keys(&self) -> PathBuf {
-        self.folder.path().join("keys")
-    }
-
-    fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// What the AWS CLI says.
-    fn aws(&self, args: &[&str]) -> Value {
-        let done = Command::new("aws")
-            .args(["--endpoint-url", &self.endpoint(), "--region", REGION, "--output", "json"])
-            .args(args)
-            .env("AWS_SHARED_CREDENTIALS_FILE", self.keys())
-            .env("AWS_CONFIG_FILE", "/dev/null")
-            .current_dir(self.folder.path())
-            .output()
-            .expect("the AWS CLI is on the PATH: pip install awscli");
-        assert!(done.status.success(), "{args:?}: {}\n{}", String::from_utf8_lossy(&done.stderr), self.log());
-        serde_json::from_slice(&done.stdout).unwrap_or_default()
-    }
-
-    /// The component, its requests signed for one of AWS's services, and a host that has its configuration.
-    fn world(&self, service: &str) -> (World, impl Drop) {
-        let plugins = std::env::var_os("GANTRY_PLUGINS").map_or_else(
-            || std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("plugins"),
-            PathBuf::from,
-        );
-        let file = plugins.join("controller-ecs.wasm");
-        let component =
-            Component::read(&file).unwrap_or_else(|e| panic!("{e:#}; `cargo xtask build plugins` makes it"));
-        let (endpoint, keys) = (self.endpoint(), self.keys());
-        let sign = format!(
-            "[[sign]]\nendpoint = {endpoint:?}\nservice = \"{service}\"\nregion = {REGION:?}\ncredentials-file = {keys:?}"
-        );
-        let curtain = Stage::set(component.http(endpoint.clone(), toml::from_str(&sign).unwrap())).unwrap();
-        let host = Host::new();
-        let option = if service == "monitoring" { "cloudwatch" } else { service };
-        host.set_config(json!({"healthy-after-seconds": 1, "endpoints": {option: endpoint}}));
-        host.add_json(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ecs"}}));
-        (World { driver: Driver::new(&host), host }, curtain)
-    }
+/// The component, its requests signed for one of AWS's services, and a host that has its configuration.
+fn world(moto: &Moto, service: &str) -> (World, impl Drop) {
+    let plugins = std::env::var_os("GANTRY_PLUGINS")
+        .map_or_else(|| std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("plugins"), PathBuf::from);
+    let file = plugins.join("controller-ecs.wasm");
+    let component = Component::read(&file).unwrap_or_else(|e| panic!("{e:#}; `cargo xtask build plugins` makes it"));
+    let (endpoint, keys) = (moto.endpoint(), moto.keys());
+    let sign = format!(
+        "[[sign]]\nendpoint = {endpoint:?}\nservice = \"{service}\"\nregion = {REGION:?}\ncredentials-file = {keys:?}"
+    );
+    let curtain = Stage::set(component.http(endpoint.clone(), toml::from_str(&sign).unwrap())).unwrap();
+    let host = Host::new();
+    let option = if service == "monitoring" { "cloudwatch" } else { service };
+    host.set_config(json!({"healthy-after-seconds": 1, "endpoints": {option: endpoint}}));
+    host.add_json(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ecs"}}));
+    (World { driver: Driver::new(&host), host }, curtain)
 }
 
 struct World {
@@ -160,10 +94,11 @@ impl World {
 
 #[test]
 fn parameters_of_systems_manager() {
-    let moto = Moto::start();
-    moto.aws(&["ssm", "put-parameter", "--name", "/shop/db", "--type", "SecureString", "--value", "open sesame"]);
-    moto.aws(&["ssm", "put-parameter", "--name", "plain", "--type", "String", "--value", "x=y"]);
-    let (mut world, _curtain) = moto.world("ssm");
+    let moto = moto();
+    moto.aws(&["ssm", "put-parameter", "--name", "/shop/db", "--type", "SecureString", "--value", "open sesame"])
+        .unwrap();
+    moto.aws(&["ssm", "put-parameter", "--name", "plain", "--type", "String", "--value", "x=y"]).unwrap();
+    let (mut world, _curtain) = world(&moto, "ssm");
     let arn = format!("arn:aws:ssm:{REGION}:123456789012:parameter/shop/db");
     world.task("a", json!({"secrets": [{"name": "A", "valueFrom": arn}, {"name": "B", "valueFrom": "plain"}]}));
     assert_eq!((world.value("task-a", "0-0"), world.value("task-a", "0-1")), ("open sesame".into(), "x=y".into()));
@@ -179,8 +114,10 @@ fn parameters_of_systems_manager() {
 
 #[test]
 fn secrets_of_secrets_manager() {
-    let moto = Moto::start();
-    let made = moto.aws(&["secretsmanager", "create-secret", "--name", "db", "--secret-string", r#"{"user": "old"}"#]);
+    let moto = moto();
+    let made = moto
+        .aws(&["secretsmanager", "create-secret", "--name", "db", "--secret-string", r#"{"user": "old"}"#])
+        .unwrap();
     moto.aws(&[
         "secretsmanager",
         "put-secret-value",
@@ -188,8 +125,9 @@ fn secrets_of_secrets_manager() {
         "db",
         "--secret-string",
         r#"{"user": "new", "n": 1}"#,
-    ]);
-    let (mut world, _curtain) = moto.world("secretsmanager");
+    ])
+    .unwrap();
+    let (mut world, _curtain) = world(&moto, "secretsmanager");
     let arn = made["ARN"].as_str().unwrap();
     let from = ["", ":user::", ":user:AWSPREVIOUS:", ":n::"];
     let secrets: Vec<Value> = from
@@ -216,12 +154,12 @@ fn secrets_of_secrets_manager() {
 
 #[test]
 fn files_of_s3() {
-    let moto = Moto::start();
-    fs::write(moto.folder.path().join("x.env"), "A=1\n# B=2\nC=with spaces \n").unwrap();
+    let moto = moto();
+    fs::write(moto.folder().join("x.env"), "A=1\n# B=2\nC=with spaces \n").unwrap();
     let place = ["--create-bucket-configuration", "LocationConstraint=eu-west-1"];
-    moto.aws(&[&["s3api", "create-bucket", "--bucket", "files"][..], &place[..]].concat());
-    moto.aws(&["s3api", "put-object", "--bucket", "files", "--key", "a b/\u{e4}.env", "--body", "x.env"]);
-    let (mut world, _curtain) = moto.world("s3");
+    moto.aws(&[&["s3api", "create-bucket", "--bucket", "files"][..], &place[..]].concat()).unwrap();
+    moto.aws(&["s3api", "put-object", "--bucket", "files", "--key", "a b/\u{e4}.env", "--body", "x.env"]).unwrap();
+    let (mut world, _curtain) = world(&moto, "s3");
     let file = |key: &str| json!({"environmentFiles": [{"type": "s3", "value": format!("arn:aws:s3:::files/{key}")}]});
     world.task("a", file("a b/\u{e4}.env"));
     let value = |key: &str| world.value("task-a-files-0", key);
@@ -234,7 +172,7 @@ fn files_of_s3() {
 
 #[test]
 fn alarms_of_cloudwatch() {
-    let moto = Moto::start();
+    let moto = moto();
     let alarm = [
         "cloudwatch",
         "put-metric-alarm",
@@ -255,13 +193,13 @@ fn alarms_of_cloudwatch() {
         "--comparison-operator",
         "GreaterThanThreshold",
     ];
-    moto.aws(&alarm);
+    moto.aws(&alarm).unwrap();
     let state = |word: &str| {
         let words = ["--alarm-name", "errors", "--state-value", word, "--state-reason", "test"];
-        moto.aws(&[&["cloudwatch", "set-alarm-state"][..], &words[..]].concat());
+        moto.aws(&[&["cloudwatch", "set-alarm-state"][..], &words[..]].concat()).unwrap();
     };
     state("OK");
-    let (mut world, _curtain) = moto.world("monitoring");
+    let (mut world, _curtain) = world(&moto, "monitoring");
     world.host.add_json(json!({
         "apiVersion": "ecs.gantry.dev/v1", "kind": "Service", "metadata": {"name": "web", "namespace": "ecs"},
         "spec": {"cluster": "default", "serviceName": "web", "desiredCount": 0, "deployment": {"id": "ecs-svc/1"},
@@ -290,10 +228,4 @@ fn alarms_of_cloudwatch() {
     assert_eq!((&first(&world)["id"], &first(&world)["rollback"]), (&json!("ecs-svc/1"), &json!(true)));
     let record = world.ecs("Service", "web")["status"]["history"][0].clone();
     assert_eq!((&record["alarms"], &record["back"]), (&json!(["errors"]), &json!("ecs-svc/1")));
-}
-
-/// Of a line ` * Running on http://127.0.0.1:40405`, once it is whole.
-fn said_port(log: &str) -> Option<u16> {
-    let (_, rest) = log.split_once("Running on http://127.0.0.1:")?;
-    rest.split_once('\n')?.0.trim().parse().ok()
 }

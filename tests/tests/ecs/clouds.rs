@@ -2,105 +2,43 @@
 //! sees, and alarms, which end deployments.
 
 use std::fs;
-use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use gantry_tests::case::text;
 use gantry_tests::manifests::IMAGE;
 use gantry_tests::stack::Options;
-use gantry_tests::suite::patience;
-use gantry_tests::{Case, Process, wait_for};
+use gantry_tests::{Case, Moto};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::aws::{self, Aws};
 use super::containers::{container, inside, run, stop, task, until_task};
 
-/// The test has a network of its own.
-const PORT: u16 = 5000;
 const REGION: &str = "us-east-1";
-/// Options of endpoints, with the names of services in signatures. Each has an address of its own, since each is signed for in
-/// another way.
-const SERVICES: [(&str, &str); 4] =
-    [("cloudwatch", "monitoring"), ("s3", "s3"), ("secretsmanager", "secretsmanager"), ("ssm", "ssm")];
+/// Options of endpoints, with the names of services in signatures. Each has a loopback address of its own, by its last number,
+/// since each is signed for in another way.
+const SERVICES: [(&str, &str, u8); 4] =
+    [("cloudwatch", "monitoring", 1), ("s3", "s3", 2), ("secretsmanager", "secretsmanager", 3), ("ssm", "ssm", 4)];
 
-/// A `moto_server` in this thread's network.
-pub struct Moto {
-    folder: TempDir,
-    server: Option<Process>,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        if let Some(Err(error)) = self.server.take().map(|server| server.stop(Duration::from_secs(10))) {
-            eprintln!("can't stop moto_server: {error:#}");
-        }
-    }
-}
-
-fn endpoint(at: usize) -> String {
-    format!("http://127.0.0.{}:{PORT}", at + 1)
-}
-
-impl Moto {
-    /// Starts it.
-    pub fn start() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let mut command = Command::new("moto_server");
-        command.args(["-H", "0.0.0.0", "-p", &PORT.to_string()]).current_dir(folder.path());
-        let server = Process::start(folder.path(), "moto", &mut command).context("pip install 'moto[server]'")?;
-        let mut moto = Self { folder, server: Some(server) };
-        let answers = wait_for("moto_server to answer", patience(), || {
-            if let Err(ended) = moto.server.as_mut().map_or(Ok(()), Process::check) {
-                return Ok(Err(ended));
-            }
-            TcpStream::connect(("127.0.0.1", PORT)).context("it does not").map(|_| Ok(()))
-        });
-        answers??;
-        fs::write(moto.keys(), "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = s3cret\n")?;
-        Ok(moto)
-    }
-
-    fn keys(&self) -> PathBuf {
-        self.folder.path().join("keys")
-    }
-
-    /// What the AWS CLI says.
-    fn aws(&self, args: &[&str]) -> Result<Value> {
-        let done = Command::new("aws")
-            .args(["--endpoint-url", &endpoint(0), "--region", REGION, "--output", "json"])
-            .args(args)
-            .env("AWS_SHARED_CREDENTIALS_FILE", self.keys())
-            .env("AWS_CONFIG_FILE", "/dev/null")
-            .current_dir(self.folder.path())
-            .output()
-            .context("can't run aws: pip install awscli")?;
-        ensure!(done.status.success(), "aws {args:?}: {}", String::from_utf8_lossy(&done.stderr));
-        Ok(serde_json::from_slice(&done.stdout).unwrap_or_default())
-    }
-
-    /// The bundle for ECS, whose controller may ask it.
-    pub fn bundle(&self, options: &mut Options) -> Result<()> {
-        let all = || SERVICES.iter().enumerate();
-        let http: Vec<String> = all().map(|(at, _)| endpoint(at)).collect();
-        let endpoints: String = all().map(|(at, (option, _))| format!("{option} = {:?}\n", endpoint(at))).collect();
-        let sign = |(at, (_, service)): (usize, &(&str, &str))| {
-            format!(
-                "[[plugin.http.sign]]\nendpoint = {:?}\nservice = {service:?}\nregion = {REGION:?}\ncredentials-file = {:?}\n",
-                endpoint(at),
-                self.keys()
-            )
-        };
-        let own = format!(
-            "name = \"controller-ecs\"\ngrants = {{ asked = true, http = {http:?} }}\n[plugin.config]\nhealthy-after-seconds = 3\n\
-             [plugin.config.endpoints]\n{endpoints}{}",
-            all().map(sign).collect::<String>()
-        );
-        aws::bundle_from(options, "ecs.toml", &own, "")
-    }
+/// Starts it, and gives the bundle for ECS, whose controller may ask it.
+pub fn start(options: &mut Options) -> Result<Moto> {
+    let moto = Moto::start(REGION)?;
+    let endpoint = |last: u8| moto.endpoint_at([127, 0, 0, last].into());
+    let http = SERVICES.map(|(_, _, last)| endpoint(last));
+    let endpoints = SERVICES.map(|(option, _, last)| format!("{option} = {:?}\n", endpoint(last))).concat();
+    let sign = SERVICES.map(|(_, service, last)| {
+        format!(
+            "[[plugin.http.sign]]\nendpoint = {:?}\nservice = {service:?}\nregion = {REGION:?}\ncredentials-file = {:?}\n",
+            endpoint(last),
+            moto.keys()
+        )
+    });
+    let own = format!(
+        "name = \"controller-ecs\"\ngrants = {{ asked = true, http = {http:?} }}\n[plugin.config]\nhealthy-after-seconds = 3\n\
+         [plugin.config.endpoints]\n{endpoints}{}",
+        sign.concat()
+    );
+    aws::bundle_from(options, "ecs.toml", &own, "")?;
+    Ok(moto)
 }
 
 /// All of it.
@@ -114,7 +52,7 @@ fn values_come_to_containers(case: &Case, aws: &Aws, moto: &Moto) -> Result<()> 
     moto.aws(&["ssm", "put-parameter", "--name", "/shop/db", "--type", "SecureString", "--value", "open sesame"])?;
     let secret =
         moto.aws(&["secretsmanager", "create-secret", "--name", "db", "--secret-string", r#"{"user": "ali"}"#])?;
-    fs::write(moto.folder.path().join("shop.env"), "# The shop's\nCOLOUR=blue\nGIVEN=no\n")?;
+    fs::write(moto.folder().join("shop.env"), "# The shop's\nCOLOUR=blue\nGIVEN=no\n")?;
     moto.aws(&["s3api", "create-bucket", "--bucket", "shop"])?;
     moto.aws(&["s3api", "put-object", "--bucket", "shop", "--key", "a/shop.env", "--body", "shop.env"])?;
     let secrets = json!([

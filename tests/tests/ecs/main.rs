@@ -99,7 +99,10 @@ fn services_are_found_by_name() -> Result<()> {
 #[test]
 fn aws_keeps_secrets_and_raises_alarms() -> Result<()> {
     let mut moto = None;
-    let mut suite = Suite::start_with("ecs_clouds", |options| moto.insert(clouds::Moto::start()?).bundle(options))?;
+    let mut suite = Suite::start_with("ecs_clouds", |options| {
+        moto = Some(clouds::start(options)?);
+        Ok(())
+    })?;
     let moto = moto.context("no moto_server")?;
     let case = suite.case("ecs_clouds")?;
     let aws = Aws::new(&case)?;

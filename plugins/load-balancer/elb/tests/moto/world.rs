@@ -13,7 +13,7 @@ pub fn config(moto: &Moto) -> Value {
     let subnets = moto.aws(&["ec2", "describe-subnets"])["Subnets"].as_array().cloned().unwrap();
     let ids: Vec<&Value> = subnets.iter().map(|subnet| &subnet["SubnetId"]).take(2).collect();
     json!({
-        "cluster": "test", "endpoint": moto.endpoint(), "subnets": ids, "vpc": subnets[0]["VpcId"], "resync-seconds": 60,
+        "cluster": "test", "endpoint": moto.0.endpoint(), "subnets": ids, "vpc": subnets[0]["VpcId"], "resync-seconds": 60,
     })
 }
 
@@ -73,7 +73,7 @@ impl<'a> World<'a> {
         let driver = self.driver.as_mut().unwrap();
         driver.settle();
         driver.advance(Duration::from_secs(61));
-        assert_eq!(driver.take_errors(), [], "{}", self.moto.log());
+        assert_eq!(driver.take_errors(), [], "{}", self.moto.0.log());
     }
 
     /// A new instance of the plugin, whose memory is gone.
